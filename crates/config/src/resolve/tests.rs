@@ -1,0 +1,373 @@
+//! Tests of the whole table and of what `resolve` makes of it.
+
+use super::*;
+use proptest::prelude::*;
+
+fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn good(pairs: &[(&str, &str)]) -> Config {
+    let (config, fallbacks) = resolve(&map(pairs)).expect("nothing is refused");
+    assert_eq!(fallbacks, [], "{pairs:?}");
+    config
+}
+
+fn fallbacks(pairs: &[(&str, &str)]) -> Vec<String> {
+    let (_, fallbacks) = resolve(&map(pairs)).expect("nothing is refused");
+    fallbacks.iter().map(ToString::to_string).collect()
+}
+
+fn refusals(pairs: &[(&str, &str)]) -> Vec<String> {
+    resolve(&map(pairs))
+        .expect_err("something is refused")
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+/// Every row of upstream's default manifest but the policy mode.
+const MANIFEST: &[(&str, &str)] = &[
+    ("ADDITIONAL_ENI_TAGS", "{}"),
+    ("AWS_VPC_CNI_NODE_PORT_SUPPORT", "true"),
+    ("AWS_VPC_ENI_MTU", "9001"),
+    ("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", "false"),
+    ("AWS_VPC_K8S_CNI_EXTERNALSNAT", "false"),
+    (
+        "AWS_VPC_K8S_CNI_LOG_FILE",
+        "/host/var/log/aws-routed-eni/ipamd.log",
+    ),
+    ("AWS_VPC_K8S_CNI_LOGLEVEL", "DEBUG"),
+    ("AWS_VPC_K8S_CNI_RANDOMIZESNAT", "prng"),
+    ("AWS_VPC_K8S_CNI_VETHPREFIX", "eni"),
+    (
+        "AWS_VPC_K8S_PLUGIN_LOG_FILE",
+        "/var/log/aws-routed-eni/plugin.log",
+    ),
+    ("AWS_VPC_K8S_PLUGIN_LOG_LEVEL", "DEBUG"),
+    ("DISABLE_INTROSPECTION", "false"),
+    ("DISABLE_METRICS", "false"),
+    ("DISABLE_NETWORK_RESOURCE_PROVISIONING", "false"),
+    ("ENABLE_IMDS_ONLY_MODE", "false"),
+    ("ENABLE_IPv4", "true"),
+    ("ENABLE_IPv6", "false"),
+    ("ENABLE_MULTI_NIC", "false"),
+    ("ENABLE_POD_ENI", "false"),
+    ("ENABLE_PREFIX_DELEGATION", "false"),
+    ("ENABLE_SUBNET_DISCOVERY", "true"),
+    ("MY_NODE_NAME", "ip-10-0-0-1.ec2.internal"),
+    ("MY_POD_NAME", "aws-node-x7x2p"),
+    ("VPC_CNI_VERSION", "v1.23.1"),
+    ("WARM_ENI_TARGET", "1"),
+    ("WARM_PREFIX_TARGET", "1"),
+];
+
+#[test]
+fn every_default_parses_and_no_name_is_listed_twice() {
+    let mut names = Vec::new();
+    for row in tables().iter().flat_map(|(_, rows)| rows.iter()) {
+        assert!(
+            row.parse(Some(row.default)).is_ok() || row.default.is_empty(),
+            "{}",
+            row.name
+        );
+        let _ = row.default_value();
+        names.push(row.name);
+    }
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
+
+#[test]
+fn an_empty_environment_gives_the_defaults() {
+    let config = good(&[]);
+    assert_eq!(config.node, NodeSettings::default());
+    let host = HostSettings {
+        eni_mtu: 9001,
+        node_port_support: true,
+        connmark: 0x80,
+        veth_prefix: "eni".to_owned(),
+    };
+    assert_eq!(config.host, host);
+    assert_eq!(
+        config.process,
+        ProcessSettings {
+            log_level: LogLevel::Info,
+            log_file: LogFile::Path("/host/var/log/aws-routed-eni/ipamd.log".into()),
+            ec2_endpoint: None,
+            imds_endpoint: None,
+            http_timeout: Duration::from_secs(10),
+            backing_store: "/var/run/aws-node/ipam.json".into(),
+            my_node_name: String::new(),
+        }
+    );
+}
+
+#[test]
+fn upstreams_manifest_is_accepted_without_its_policy_mode() {
+    let config = good(MANIFEST);
+    assert_eq!(
+        config.node.targets,
+        WarmTargets {
+            warm_eni: 1,
+            warm_ip: 0,
+            minimum_ip: 0,
+            warm_prefix: 1
+        }
+    );
+    assert_eq!(config.process.log_level, LogLevel::Debug);
+    assert_eq!(config.process.my_node_name, "ip-10-0-0-1.ec2.internal");
+    let mut with_policy = MANIFEST.to_vec();
+    with_policy.push(("NETWORK_POLICY_ENFORCING_MODE", "standard"));
+    assert_eq!(
+        refusals(&with_policy),
+        ["NETWORK_POLICY_ENFORCING_MODE=standard: network policy: not built yet"]
+    );
+}
+
+#[test]
+fn every_value_reaches_its_field() {
+    let config = good(&[
+        ("WARM_ENI_TARGET", "2"),
+        ("WARM_IP_TARGET", "3"),
+        ("MINIMUM_IP_TARGET", "4"),
+        ("WARM_PREFIX_TARGET", "5"),
+        ("MAX_ENI", "6"),
+        ("IP_COOLDOWN_PERIOD", "0"),
+        ("MANAGE_UNTAGGED_ENI", "F"),
+        ("DISABLE_NETWORK_RESOURCE_PROVISIONING", "T"),
+        ("CLUSTER_NAME", "blue"),
+        ("ADDITIONAL_ENI_TAGS", "{\"team\":\"a\"}"),
+        ("AWS_VPC_ENI_MTU", "1500"),
+        ("POD_MTU", "1500"),
+        ("AWS_VPC_CNI_NODE_PORT_SUPPORT", "0"),
+        ("AWS_VPC_K8S_CNI_CONNMARK", "128"),
+        ("AWS_VPC_K8S_CNI_VETHPREFIX", "pod"),
+        ("AWS_VPC_K8S_CNI_LOGLEVEL", "Fatal"),
+        ("AWS_VPC_K8S_CNI_LOG_FILE", "stderr"),
+        ("AWS_EC2_ENDPOINT", "http://127.0.0.1:1"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:2"),
+        ("HTTP_TIMEOUT", "12"),
+        ("AWS_VPC_K8S_CNI_BACKING_STORE", "/tmp/x.json"),
+        ("MY_NODE_NAME", "n"),
+    ]);
+    let node = NodeSettings {
+        targets: WarmTargets {
+            warm_eni: 2,
+            warm_ip: 3,
+            minimum_ip: 4,
+            warm_prefix: 5,
+        },
+        max_enis: Some(6),
+        cooldown: Duration::ZERO,
+        manage_untagged: false,
+        provisioning: false,
+        cluster_name: "blue".to_owned(),
+        additional_tags: map(&[("team", "a")]),
+        ..NodeSettings::default()
+    };
+    assert_eq!(config.node, node);
+    let host = HostSettings {
+        eni_mtu: 1500,
+        node_port_support: false,
+        connmark: 128,
+        veth_prefix: "pod".to_owned(),
+    };
+    assert_eq!(config.host, host);
+    assert_eq!(
+        config.process,
+        ProcessSettings {
+            log_level: LogLevel::Error,
+            log_file: LogFile::Stderr,
+            ec2_endpoint: Some("http://127.0.0.1:1".to_owned()),
+            imds_endpoint: Some("http://127.0.0.1:2".to_owned()),
+            http_timeout: Duration::from_secs(12),
+            backing_store: "/tmp/x.json".into(),
+            my_node_name: "n".to_owned(),
+        }
+    );
+}
+
+#[test]
+fn values_that_upstream_tolerates_fall_back_and_are_reported() {
+    assert_eq!(
+        fallbacks(&[("WARM_IP_TARGET", "many")]),
+        ["WARM_IP_TARGET=many: want an integer ≥ 0; using \"0\""]
+    );
+    assert_eq!(
+        fallbacks(&[("WARM_ENI_TARGET", "-1")]),
+        ["WARM_ENI_TARGET=-1: want an integer ≥ 0; using \"1\""]
+    );
+    assert_eq!(fallbacks(&[("WARM_ENI_TARGET", "")]).len(), 1);
+    assert_eq!(
+        fallbacks(&[("MAX_ENI", "0")]),
+        ["MAX_ENI=0: want an integer ≥ 1; using \"the instance type's limit\""]
+    );
+    for (name, value) in [
+        ("ENABLE_POD_ENI", "yes"),
+        ("ENABLE_POD_ENI", ""),
+        ("AWS_VPC_K8S_CNI_EXTERNALSNAT", "yes"),
+        ("HTTP_TIMEOUT", "9"),
+        ("AWS_VPC_K8S_CNI_CONNMARK", "0"),
+        ("AWS_VPC_K8S_CNI_RANDOMIZESNAT", "dice"),
+        ("AWS_VPC_K8S_CNI_LOGLEVEL", "loud"),
+        ("ADDITIONAL_ENI_TAGS", "team=a"),
+        ("POD_SECURITY_GROUP_ENFORCING_MODE", "lax"),
+        ("IP_COOLDOWN_PERIOD", ""),
+    ] {
+        let reported = fallbacks(&[(name, value)]);
+        assert_eq!(reported.len(), 1, "{name}={value}");
+        assert!(
+            reported[0].starts_with(&format!("{name}={value}: want ")),
+            "{reported:?}"
+        );
+    }
+    assert_eq!(fallbacks(&[("AWS_VPC_K8S_CNI_EXTERNALSNAT", "")]), [""; 0]);
+}
+
+#[test]
+fn a_reserved_tag_is_dropped_with_a_report_and_the_others_stay() {
+    let raw = map(&[(
+        "ADDITIONAL_ENI_TAGS",
+        r#"{"a":"1","cluster.k8s.amazonaws.com/name":"x"}"#,
+    )]);
+    let (config, fallbacks) = resolve(&raw).expect("tolerated");
+    assert_eq!(config.node.additional_tags, map(&[("a", "1")]));
+    assert_eq!(fallbacks.len(), 1);
+    assert!(
+        fallbacks[0].why.contains("cluster.k8s.amazonaws.com/name"),
+        "{}",
+        fallbacks[0]
+    );
+}
+
+#[test]
+fn what_upstreams_entry_point_refuses_is_refused() {
+    for (name, value) in [
+        ("AWS_VPC_K8S_PLUGIN_LOG_FILE", "stdout"),
+        ("AWS_VPC_K8S_CNI_VETHPREFIX", "vlan"),
+        ("AWS_VPC_K8S_CNI_VETHPREFIX", "enixx"),
+        ("IP_COOLDOWN_PERIOD", "-1"),
+        ("IP_COOLDOWN_PERIOD", "soon"),
+        ("AWS_VPC_ENI_MTU", "575"),
+        ("AWS_VPC_ENI_MTU", "9002"),
+        ("AWS_VPC_ENI_MTU", "jumbo"),
+        ("POD_MTU", "100"),
+        ("NETWORK_POLICY_ENFORCING_MODE", "loose"),
+        ("AWS_EC2_ENDPOINT", "ec2.local"),
+    ] {
+        let refused = refusals(&[(name, value)]);
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        assert!(
+            refused[0].starts_with(&format!("{name}={value}: ")),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_built_is_refused_by_name() {
+    for (name, value) in [
+        ("ENABLE_PREFIX_DELEGATION", "true"),
+        ("ENABLE_IPv6", "True"),
+        ("ENABLE_IPv4", "false"),
+        ("ENABLE_POD_ENI", "t"),
+        ("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", "1"),
+        ("ENABLE_MULTI_NIC", "true"),
+        ("NETWORK_POLICY_ENFORCING_MODE", "STRICT"),
+        ("NETWORK_POLICY_ENFORCING_MODE", "none"),
+        ("AWS_VPC_K8S_CNI_EXTERNALSNAT", "true"),
+        ("AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS", "10.0.0.0/8"),
+        ("AWS_VPC_K8S_CNI_RANDOMIZESNAT", "none"),
+        ("AWS_VPC_K8S_CNI_CONNMARK", "0x40"),
+        ("AWS_EXTERNAL_SERVICE_CIDRS", "10.0.0.0/8"),
+        ("ENABLE_IMDS_ONLY_MODE", "true"),
+        ("DISABLE_LEAKED_ENI_CLEANUP", "true"),
+        ("ANNOTATE_POD_IP", "true"),
+        ("ENABLE_V6_EGRESS", "true"),
+        ("ENABLE_BANDWIDTH_PLUGIN", "true"),
+        ("DISABLE_POD_V6", "true"),
+        ("DISABLE_TCP_EARLY_DEMUX", "true"),
+        ("INTROSPECTION_BIND_ADDRESS", "0.0.0.0:1"),
+        ("POD_MTU", "1400"),
+    ] {
+        let refused = refusals(&[(name, value)]);
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        assert!(
+            refused[0].starts_with(&format!("{name}={value}: ")),
+            "{refused:?}"
+        );
+        assert!(refused[0].ends_with(": not built yet"), "{refused:?}");
+    }
+}
+
+#[test]
+fn all_refusals_come_at_once() {
+    let refused = resolve(&map(&[
+        ("ENABLE_IPv6", "true"),
+        ("IP_COOLDOWN_PERIOD", "-1"),
+        ("AWS_VPC_ENI_MTU", "1"),
+        ("WARM_IP_TARGET", "x"),
+        ("NETWORK_POLICY_ENFORCING_MODE", "standard"),
+    ]))
+    .expect_err("four are bad");
+    let names: Vec<_> = refused.iter().map(|r| r.name).collect();
+    assert_eq!(
+        names,
+        [
+            "IP_COOLDOWN_PERIOD",
+            "ENABLE_IPv6",
+            "AWS_VPC_ENI_MTU",
+            "NETWORK_POLICY_ENFORCING_MODE"
+        ]
+    );
+}
+
+#[test]
+fn a_reported_value_is_cut_and_has_no_control_characters() {
+    let long = format!("a\n{}", "b".repeat(500));
+    let text = refusals(&[("AWS_EC2_ENDPOINT", &long)]).remove(0);
+    assert!(text.starts_with("AWS_EC2_ENDPOINT=a\\nbbb"), "{text}");
+    assert!(text.len() < 200 && !text.contains('\n'), "{text}");
+}
+
+#[test]
+fn huge_numbers_do_not_wrap() {
+    let config = good(&[("WARM_IP_TARGET", "4294967296"), ("MAX_ENI", "4294967296")]);
+    assert_eq!(config.node.targets.warm_ip, u32::MAX);
+    assert_eq!(config.node.max_enis, None);
+}
+
+fn any_environment() -> impl Strategy<Value = BTreeMap<String, String>> {
+    let names: Vec<String> = tables()
+        .iter()
+        .flat_map(|(_, rows)| rows.iter())
+        .map(|row| row.name.to_owned())
+        .collect();
+    let value = prop_oneof![
+        any::<String>(),
+        "[+-]?[0-9_]{0,22}",
+        "0[xXbBoO]?_?[0-9a-fA-F_]{0,12}",
+        Just("true".to_owned()),
+        "\\{(\"[a-z.]{0,9}\":\"[a-z]{0,3}\",?){0,3}\\}",
+    ];
+    proptest::collection::btree_map(proptest::sample::select(names), value, 0..12)
+}
+
+proptest! {
+    #[test]
+    fn no_environment_makes_it_panic_and_every_report_names_a_variable_that_is_set(raw in any_environment()) {
+        match resolve(&raw) {
+            Ok((_, fallbacks)) => prop_assert!(fallbacks.iter().all(|f| raw.contains_key(f.name))),
+            Err(refused) => {
+                prop_assert!(!refused.is_empty());
+                prop_assert!(refused.iter().all(|r| raw.contains_key(r.name) && !r.why.is_empty()));
+            }
+        }
+    }
+}
