@@ -63,7 +63,11 @@ impl TryFrom<IpNetwork> for Block {
             IpNetwork::V4(v4) => matches!(v4.prefix(), 28 | 32) && v4.network() == v4.ip(),
             IpNetwork::V6(v6) => is_delegated(v6),
         };
-        if aligned { Ok(Self(network)) } else { Err(InvalidBlock(network)) }
+        if aligned {
+            Ok(Self(network))
+        } else {
+            Err(InvalidBlock(network))
+        }
     }
 }
 
@@ -101,12 +105,20 @@ mod tests {
         assert_eq!(members[15].to_string(), "10.0.1.31");
         let single = Block::single(Ipv4Addr::new(10, 0, 1, 7));
         assert_eq!((single.is_prefix(), single.size()), (false, 1));
-        assert_eq!(block("2001:db8:0:1:2::/80").expect("a prefix").size(), 1 << 48);
+        assert_eq!(
+            block("2001:db8:0:1:2::/80").expect("a prefix").size(),
+            1 << 48
+        );
     }
 
     #[test]
     fn other_networks_are_refused() {
-        for bad in ["10.0.1.17/28", "10.0.1.0/24", "2001:db8::1/128", "2001:db8::1/80"] {
+        for bad in [
+            "10.0.1.17/28",
+            "10.0.1.0/24",
+            "2001:db8::1/128",
+            "2001:db8::1/80",
+        ] {
             assert!(block(bad).is_err(), "{bad} was accepted");
         }
     }

@@ -175,7 +175,12 @@ impl Call {
 
     /// Whether the call changes anything: such a call is announced in the journal before it is sent.
     pub fn mutating(&self) -> bool {
-        !matches!(self, Self::DescribeInterfaces(_) | Self::DescribeSubnets { .. } | Self::DescribeInstanceType { .. })
+        !matches!(
+            self,
+            Self::DescribeInterfaces(_)
+                | Self::DescribeSubnets { .. }
+                | Self::DescribeInstanceType { .. }
+        )
     }
 
     /// The ENI the call changes; none for a create and for reads.
@@ -199,20 +204,36 @@ impl Call {
 impl std::fmt::Display for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::DescribeInterfaces(Scope::Ids(ids)) => write!(f, "describe {} ENIs by id", ids.len()),
-            Self::DescribeInterfaces(Scope::AttachedTo(instance)) => write!(f, "describe ENIs attached to {instance}"),
-            Self::DescribeInterfaces(Scope::MadeFor(instance)) => write!(f, "describe ENIs made for {instance}"),
+            Self::DescribeInterfaces(Scope::Ids(ids)) => {
+                write!(f, "describe {} ENIs by id", ids.len())
+            }
+            Self::DescribeInterfaces(Scope::AttachedTo(instance)) => {
+                write!(f, "describe ENIs attached to {instance}")
+            }
+            Self::DescribeInterfaces(Scope::MadeFor(instance)) => {
+                write!(f, "describe ENIs made for {instance}")
+            }
             Self::DescribeSubnets { vpc, zone } => write!(f, "describe subnets of {vpc} in {zone}"),
             Self::DescribeInstanceType { name } => write!(f, "describe instance type {name}"),
             Self::CreateInterface(create) => {
-                write!(f, "create an ENI with {} secondary addresses in {}", create.secondary_addresses, create.subnet)
+                write!(
+                    f,
+                    "create an ENI with {} secondary addresses in {}",
+                    create.secondary_addresses, create.subnet
+                )
             }
-            Self::AttachInterface { eni, index, card, .. } => write!(f, "attach {eni} at card {} index {}", card.0, index.0),
-            Self::DeleteOnTermination { eni, .. } => write!(f, "set delete-on-termination of {eni}"),
+            Self::AttachInterface {
+                eni, index, card, ..
+            } => write!(f, "attach {eni} at card {} index {}", card.0, index.0),
+            Self::DeleteOnTermination { eni, .. } => {
+                write!(f, "set delete-on-termination of {eni}")
+            }
             Self::DetachInterface { eni, .. } => write!(f, "detach {eni}"),
             Self::DeleteInterface { eni } => write!(f, "delete {eni}"),
             Self::AssignAddresses { eni, count } => write!(f, "assign {count} addresses to {eni}"),
-            Self::UnassignAddresses { eni, addresses } => write!(f, "unassign {} addresses from {eni}", addresses.len()),
+            Self::UnassignAddresses { eni, addresses } => {
+                write!(f, "unassign {} addresses from {eni}", addresses.len())
+            }
             Self::CreateTags { eni, tags } => write!(f, "write {} tags on {eni}", tags.len()),
         }
     }

@@ -36,7 +36,11 @@ impl RouteTable {
 
 impl std::fmt::Display for RouteTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if *self == Self::MAIN { f.write_str("main") } else { self.0.fmt(f) }
+        if *self == Self::MAIN {
+            f.write_str("main")
+        } else {
+            self.0.fmt(f)
+        }
     }
 }
 
@@ -46,8 +50,18 @@ mod tests {
 
     #[test]
     fn tables_are_upstreams() {
-        for (card, device, table) in [(0, 0, 254), (0, 1, 2), (0, 14, 15), (1, 0, 10_100), (1, 1, 10_101), (2, 3, 10_203)] {
-            assert_eq!(RouteTable::of(NetworkCard(card), DeviceIndex(device)), RouteTable(table));
+        for (card, device, table) in [
+            (0, 0, 254),
+            (0, 1, 2),
+            (0, 14, 15),
+            (1, 0, 10_100),
+            (1, 1, 10_101),
+            (2, 3, 10_203),
+        ] {
+            assert_eq!(
+                RouteTable::of(NetworkCard(card), DeviceIndex(device)),
+                RouteTable(table)
+            );
         }
     }
 }

@@ -99,7 +99,11 @@ impl EniRecord {
     /// This is the only way from a record to addresses. EC2's answer to a repeated create lists the primary address
     /// that the first answer's caller had left out; whoever filters by hand hands it to a pod one day.
     pub fn pod_blocks(&self) -> impl Iterator<Item = Block> {
-        let singles = self.addresses.iter().filter(|a| !a.primary).map(|a| Block::single(a.address));
+        let singles = self
+            .addresses
+            .iter()
+            .filter(|a| !a.primary)
+            .map(|a| Block::single(a.address));
         singles.chain(self.prefixes.iter().copied())
     }
 }
@@ -131,9 +135,15 @@ mod tests {
             status: EniStatus::InUse,
             description: String::new(),
             addresses: [(20, false), (10, true), (21, false)]
-                .map(|(last, primary)| EniAddress { address: Ipv4Addr::new(10, 0, 1, last), primary })
+                .map(|(last, primary)| EniAddress {
+                    address: Ipv4Addr::new(10, 0, 1, last),
+                    primary,
+                })
                 .to_vec(),
-            prefixes: vec![Block::try_from("10.0.1.32/28".parse::<ipnetwork::IpNetwork>().expect("net")).expect("block")],
+            prefixes: vec![
+                Block::try_from("10.0.1.32/28".parse::<ipnetwork::IpNetwork>().expect("net"))
+                    .expect("block"),
+            ],
             groups: vec![],
             attachment: None,
             tags: BTreeMap::new(),

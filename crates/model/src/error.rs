@@ -94,8 +94,15 @@ impl Class {
 /// Turns EC2's code, text and HTTP status into an outcome.
 pub fn classify(code: &str, message: &str, http_status: u16) -> CallError {
     match class_of(code, message, http_status) {
-        Some(class) => CallError::Refused(Refusal { class, code: code.to_owned(), message: cut(message) }),
-        None => CallError::Unknown(format!("EC2 answered {http_status} {code}: {}", cut(message))),
+        Some(class) => CallError::Refused(Refusal {
+            class,
+            code: code.to_owned(),
+            message: cut(message),
+        }),
+        None => CallError::Unknown(format!(
+            "EC2 answered {http_status} {code}: {}",
+            cut(message)
+        )),
     }
 }
 
@@ -105,7 +112,10 @@ fn cut(message: &str) -> String {
 
 /// `None`: the outcome is unknown.
 fn class_of(code: &str, message: &str, http_status: u16) -> Option<Class> {
-    let bare = code.strip_prefix("Client.").or_else(|| code.strip_prefix("Server.")).unwrap_or(code);
+    let bare = code
+        .strip_prefix("Client.")
+        .or_else(|| code.strip_prefix("Server."))
+        .unwrap_or(code);
     if let Some((_, class)) = CODES.iter().find(|(known, _)| *known == bare) {
         return Some(*class);
     }
@@ -127,7 +137,8 @@ fn parameter_class(message: &str) -> Class {
         Class::SubnetFull
     } else if has("are not assigned") {
         Class::NotFound
-    } else if has("already has an interface attached at device index") || has("is currently in use") {
+    } else if has("already has an interface attached at device index") || has("is currently in use")
+    {
         Class::InUse
     } else {
         Class::Invalid
@@ -141,7 +152,10 @@ const CODES: &[(&str, Class)] = &[
     ("InsufficientCidrBlocks", Class::SubnetFragmented),
     ("InsufficientFreeAddressesInSubnet", Class::SubnetFull),
     ("PrivateIpAddressLimitExceeded", Class::AddressLimit),
-    ("InvalidInterface.IpAddressLimitExceeded", Class::AddressesAboveType),
+    (
+        "InvalidInterface.IpAddressLimitExceeded",
+        Class::AddressesAboveType,
+    ),
     ("AttachmentLimitExceeded", Class::EniLimit),
     ("NetworkInterfaceLimitExceeded", Class::Quota),
     ("NetworkAddressUsageLimitExceeded", Class::Quota),
@@ -160,7 +174,10 @@ const CODES: &[(&str, Class)] = &[
     ("InvalidInstanceID.NotFound", Class::ConfigurationMissing),
     ("InvalidSubnetID.NotFound", Class::ConfigurationMissing),
     ("InvalidGroup.NotFound", Class::ConfigurationMissing),
-    ("InvalidSecurityGroupID.NotFound", Class::ConfigurationMissing),
+    (
+        "InvalidSecurityGroupID.NotFound",
+        Class::ConfigurationMissing,
+    ),
     ("ConcurrentTagAccess", Class::Transient),
     ("IdempotentParameterMismatch", Class::TokenMismatch),
     ("RequestExpired", Class::Expired),
@@ -181,19 +198,34 @@ mod tests {
     fn codes_are_classified() {
         for (code, want) in CODES {
             assert_eq!(class(code, "", 400), Some(*want), "{code}");
-            assert_eq!(class(&format!("Client.{code}"), "", 400), Some(*want), "Client.{code}");
+            assert_eq!(
+                class(&format!("Client.{code}"), "", 400),
+                Some(*want),
+                "Client.{code}"
+            );
         }
         // Throttling is a refusal though EC2 sends it with 503.
-        assert_eq!(class("RequestLimitExceeded", "Request limit exceeded.", 503), Some(Class::Throttled));
-        assert_eq!(class("SomethingNew.NotFound", "", 400), Some(Class::ConfigurationMissing));
+        assert_eq!(
+            class("RequestLimitExceeded", "Request limit exceeded.", 503),
+            Some(Class::Throttled)
+        );
+        assert_eq!(
+            class("SomethingNew.NotFound", "", 400),
+            Some(Class::ConfigurationMissing)
+        );
         assert_eq!(class("SomethingNew", "", 400), Some(Class::Invalid));
     }
 
     #[test]
     fn errors_of_ec2s_side_leave_the_outcome_unknown() {
-        for (code, status) in
-            [("InternalError", 500), ("Unavailable", 503), ("ServiceUnavailable", 503), ("", 502), ("Weird", 504), ("InternalError", 400)]
-        {
+        for (code, status) in [
+            ("InternalError", 500),
+            ("Unavailable", 503),
+            ("ServiceUnavailable", 503),
+            ("", 502),
+            ("Weird", 504),
+            ("InternalError", 400),
+        ] {
             assert_eq!(class(code, "", status), None, "{code} {status}");
         }
     }
@@ -201,10 +233,25 @@ mod tests {
     #[test]
     fn one_code_with_several_meanings_is_told_apart_by_text() {
         let text = |message| class("InvalidParameterValue", message, 400);
-        assert_eq!(text("There aren't sufficient free Ipv4 addresses or prefixes"), Some(Class::SubnetFull));
-        assert_eq!(text("Some of the specified addresses are not assigned to interface eni-1"), Some(Class::NotFound));
-        assert_eq!(text("Instance i-1 already has an interface attached at device index 1"), Some(Class::InUse));
-        assert_eq!(text("Network interface 'eni-1' is currently in use."), Some(Class::InUse));
-        assert_eq!(text("Primary IP address cannot be unassigned"), Some(Class::Invalid));
+        assert_eq!(
+            text("There aren't sufficient free Ipv4 addresses or prefixes"),
+            Some(Class::SubnetFull)
+        );
+        assert_eq!(
+            text("Some of the specified addresses are not assigned to interface eni-1"),
+            Some(Class::NotFound)
+        );
+        assert_eq!(
+            text("Instance i-1 already has an interface attached at device index 1"),
+            Some(Class::InUse)
+        );
+        assert_eq!(
+            text("Network interface 'eni-1' is currently in use."),
+            Some(Class::InUse)
+        );
+        assert_eq!(
+            text("Primary IP address cannot be unassigned"),
+            Some(Class::Invalid)
+        );
     }
 }

@@ -93,9 +93,9 @@ id!(
 
 fn is_identifier(text: &str, prefix: &str) -> bool {
     text.len() <= 64
-        && text
-            .strip_prefix(prefix)
-            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+        && text.strip_prefix(prefix).is_some_and(|rest| {
+            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        })
 }
 
 #[cfg(test)]
@@ -104,7 +104,10 @@ mod tests {
 
     #[test]
     fn an_identifier_has_its_prefix_and_nothing_strange_in_it() {
-        assert_eq!("eni-0ab1".parse::<EniId>().expect("valid").as_str(), "eni-0ab1");
+        assert_eq!(
+            "eni-0ab1".parse::<EniId>().expect("valid").as_str(),
+            "eni-0ab1"
+        );
         for bad in ["", "eni-", "i-0ab1", "eni-0a b", "eni-0a\n", "ENI-0ab1"] {
             assert!(bad.parse::<EniId>().is_err(), "{bad:?} was accepted");
         }

@@ -42,15 +42,23 @@ impl InstanceLimits {
 
     /// The limits of a type of the built-in table.
     pub fn of(instance_type: &str) -> Option<Self> {
-        TABLE.lines().skip_while(|line| line.starts_with('#')).skip(1).find_map(|line| {
-            let rest = line.strip_prefix(instance_type)?.strip_prefix(',')?;
-            Some(parse_row(rest).expect("limits.csv is checked by a test"))
-        })
+        TABLE
+            .lines()
+            .skip_while(|line| line.starts_with('#'))
+            .skip(1)
+            .find_map(|line| {
+                let rest = line.strip_prefix(instance_type)?.strip_prefix(',')?;
+                Some(parse_row(rest).expect("limits.csv is checked by a test"))
+            })
     }
 
     /// The names of all types of the built-in table.
     pub fn known_types() -> impl Iterator<Item = &'static str> {
-        TABLE.lines().skip_while(|line| line.starts_with('#')).skip(1).filter_map(|line| line.split(',').next())
+        TABLE
+            .lines()
+            .skip_while(|line| line.starts_with('#'))
+            .skip(1)
+            .filter_map(|line| line.split(',').next())
     }
 }
 
@@ -59,7 +67,11 @@ const TABLE: &str = include_str!("limits.csv");
 /// `enis of card 0;enis of card 1;…,addresses,hypervisor,metal`
 fn parse_row(row: &str) -> Option<InstanceLimits> {
     let mut fields = row.split(',');
-    let enis_per_card = fields.next()?.split(';').map(|n| n.parse().ok()).collect::<Option<Vec<_>>>()?;
+    let enis_per_card = fields
+        .next()?
+        .split(';')
+        .map(|n| n.parse().ok())
+        .collect::<Option<Vec<_>>>()?;
     let addresses_per_eni = fields.next()?.parse().ok()?;
     let hypervisor = match fields.next()? {
         "nitro" => Hypervisor::Nitro,
@@ -68,7 +80,12 @@ fn parse_row(row: &str) -> Option<InstanceLimits> {
         _ => return None,
     };
     let bare_metal = fields.next()?.parse().ok()?;
-    fields.next().is_none().then_some(InstanceLimits { enis_per_card, addresses_per_eni, hypervisor, bare_metal })
+    fields.next().is_none().then_some(InstanceLimits {
+        enis_per_card,
+        addresses_per_eni,
+        hypervisor,
+        bare_metal,
+    })
 }
 
 #[cfg(test)]
@@ -99,7 +116,15 @@ mod tests {
             ("c5n.18xlarge", 15, 50, Hypervisor::Nitro),
         ] {
             let limits = InstanceLimits::of(name).expect(name);
-            assert_eq!((limits.enis(), limits.addresses_per_eni.get(), limits.hypervisor), (enis, addresses, hypervisor), "{name}");
+            assert_eq!(
+                (
+                    limits.enis(),
+                    limits.addresses_per_eni.get(),
+                    limits.hypervisor
+                ),
+                (enis, addresses, hypervisor),
+                "{name}"
+            );
         }
         let many_cards = InstanceLimits::of("p4d.24xlarge").expect("listed");
         assert_eq!(many_cards.enis_per_card.len(), 4);

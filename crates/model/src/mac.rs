@@ -26,7 +26,11 @@ impl std::str::FromStr for Mac {
             }
             *byte = u8::from_str_radix(part, 16).map_err(|_| invalid())?;
         }
-        if parts.next().is_some() { Err(invalid()) } else { Ok(Self(bytes)) }
+        if parts.next().is_some() {
+            Err(invalid())
+        } else {
+            Ok(Self(bytes))
+        }
     }
 }
 
@@ -63,7 +67,14 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for bad in ["", "02:00:00:ab:cd", "02:00:00:ab:cd:10:11", "2:0:0:a:c:1", "0g:00:00:00:00:00", "+2:00:00:00:00:00"] {
+        for bad in [
+            "",
+            "02:00:00:ab:cd",
+            "02:00:00:ab:cd:10:11",
+            "2:0:0:a:c:1",
+            "0g:00:00:00:00:00",
+            "+2:00:00:00:00:00",
+        ] {
             assert!(bad.parse::<Mac>().is_err(), "{bad:?} was accepted");
         }
     }

@@ -44,7 +44,11 @@ impl PodName {
             text.push_str(&format!(".{index}"));
         }
         let digest = Sha1::digest(text.as_bytes());
-        let mut hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let mut hex: String = digest
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         hex.truncate(11);
         hex
     }
@@ -61,13 +65,23 @@ mod tests {
     use super::*;
 
     fn suffix(namespace: &str, name: &str, index: usize) -> String {
-        PodName { namespace: namespace.into(), name: name.into() }.link_suffix(index)
+        PodName {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+        .link_suffix(index)
     }
 
     #[test]
     fn link_names_are_upstreams() {
-        assert_eq!(suffix("kube-system", "coredns-57ff979f67-qqbdh", 0), "b5faff8a083");
-        assert_eq!(suffix("kube-system", "coredns-57ff979f67-8ns9b", 0), "9571956a6cc");
+        assert_eq!(
+            suffix("kube-system", "coredns-57ff979f67-qqbdh", 0),
+            "b5faff8a083"
+        );
+        assert_eq!(
+            suffix("kube-system", "coredns-57ff979f67-8ns9b", 0),
+            "9571956a6cc"
+        );
         assert_eq!(suffix("default", "sample-pod", 0), "cc21c2d7785");
         assert_eq!(suffix("default", "web-1", 0), "0761ccbeace");
         assert_eq!(suffix("", "", 0), "3a52ce78095");

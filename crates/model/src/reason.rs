@@ -7,7 +7,9 @@ use crate::id::{EniId, SubnetId};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// Every slot of every ENI the node can have is held by a pod.
-    #[error("node limit {limit}: {held} addresses are held by pods and {cooling} are cooling; delete pods or use a larger instance type")]
+    #[error(
+        "node limit {limit}: {held} addresses are held by pods and {cooling} are cooling; delete pods or use a larger instance type"
+    )]
     NodeLimit {
         /// ENIs × addresses that the instance type (and MAX_ENI) allow for pods.
         limit: u32,
@@ -69,7 +71,9 @@ pub enum Reason {
         retry_secs: u64,
     },
     /// An ENI was on its way but its link did not become usable in time.
-    #[error("{eni} is attached in EC2 but its link is not usable yet; the kernel is looked at again after each link event")]
+    #[error(
+        "{eni} is attached in EC2 but its link is not usable yet; the kernel is looked at again after each link event"
+    )]
     Attaching {
         /// The ENI.
         eni: EniId,
@@ -109,6 +113,9 @@ pub enum Reason {
 impl Reason {
     /// Whether a later ADD may succeed without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
-        !matches!(self, Self::NodeLimit { .. } | Self::Deleted | Self::Superseded { .. })
+        !matches!(
+            self,
+            Self::NodeLimit { .. } | Self::Deleted | Self::Superseded { .. }
+        )
     }
 }

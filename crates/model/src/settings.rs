@@ -18,7 +18,12 @@ pub struct WarmTargets {
 
 impl Default for WarmTargets {
     fn default() -> Self {
-        Self { warm_eni: 1, warm_ip: 0, minimum_ip: 0, warm_prefix: 0 }
+        Self {
+            warm_eni: 1,
+            warm_ip: 0,
+            minimum_ip: 0,
+            warm_prefix: 0,
+        }
     }
 }
 

@@ -1,0 +1,432 @@
+//! Start-up: from what was restored and what is observed to serving. Part of [`Node`].
+//!
+//! Order: identity (IMDS), limits, subnets, attached ENIs (EC2) and links (kernel), then open intents, then serving.
+//! Nothing here gives up: whatever fails is named and tried again. Requests that come before wait, DELs are applied to
+//! what was restored.
+
+use crate::budget::backoff;
+use crate::event::LinkView;
+use crate::lifecycle::{Creation, Step};
+use crate::node::{CALL_DEADLINE, Node, Out};
+use crate::notice::Notice;
+use crate::operations::Operation;
+use crate::sweep::has_link;
+use ipnetwork::Ipv4Network;
+use model::allocation::{BootId, Checkpoint};
+use model::call::{Call, Scope};
+use model::eni::{EniRecord, SubnetRecord};
+use model::id::{EniId, SecurityGroupId, SubnetId};
+use model::imds::InstanceMetadata;
+use model::intent::Intent;
+use model::limits::InstanceLimits;
+use model::settings::NodeSettings;
+use model::time::{Duration, Instant};
+use pool::inventory::{Inventory, PoolLimits};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+/// What an earlier process left on disk, and the boot this process runs in.
+#[derive(Debug, Clone, Default)]
+pub struct Restored {
+    /// Content of `ipam.json`; `None`: there is none (or it was set aside).
+    pub checkpoint: Option<Checkpoint>,
+    /// Content of `intents.json`.
+    pub journal: Vec<Intent>,
+    /// This boot.
+    pub boot_id: BootId,
+}
+
+/// What start-up still needs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Boot {
+    /// Told once start-up begins.
+    pub(crate) notices: Vec<Notice>,
+    /// The checkpoint has no extension: upstream wrote it, its entries are judged by their links.
+    judge_by_links: bool,
+    attached: Option<(Instant, Vec<EniRecord>)>,
+    pub(crate) retry_at: Option<Instant>,
+    failures: u32,
+    /// What is being waited for, in words.
+    pub(crate) waiting_for: String,
+}
+
+/// What is known of the instance and its surroundings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct World {
+    pub(crate) metadata: Option<InstanceMetadata>,
+    pub(crate) limits: Option<InstanceLimits>,
+    pub(crate) subnets: Option<BTreeMap<SubnetId, Ipv4Network>>,
+    /// Security groups of the primary ENI, as EC2 (or, before that, IMDS) says. Empty: unknown.
+    pub(crate) groups: Vec<SecurityGroupId>,
+}
+
+/// An inventory that can hold what was restored before the instance's limits are known.
+pub(crate) fn empty_pool(settings: &NodeSettings) -> Inventory {
+    Inventory::new(PoolLimits {
+        max_enis: 1,
+        slots_per_eni: 0,
+        max_pods: settings.max_pods,
+        cooldown: settings.cooldown,
+    })
+}
+
+impl Node {
+    /// Takes over the checkpoint of an earlier process.
+    pub(crate) fn restore(&mut self, checkpoint: Checkpoint) {
+        let boot = self.boot.get_or_insert_default();
+        let same_boot = checkpoint
+            .extension
+            .as_ref()
+            .is_none_or(|extension| extension.boot_id == self.boot_id);
+        boot.judge_by_links = checkpoint.extension.is_none();
+        for allocation in checkpoint.allocations {
+            let (key, address) = (allocation.key.clone(), allocation.address);
+            let why = if !same_boot {
+                Some("the node was rebooted: its pods are gone")
+            } else if self.pool.restore(allocation).is_err() {
+                Some("its key or address is held already")
+            } else {
+                self.requests.tell(key.clone());
+                None
+            };
+            if let Some(why) = why {
+                boot.notices.push(Notice::Dropped { key, address, why });
+            }
+        }
+        for cooling in checkpoint
+            .extension
+            .filter(|_| same_boot)
+            .into_iter()
+            .flat_map(|extension| extension.cooling)
+        {
+            self.pool.restore_cooling(cooling);
+        }
+    }
+
+    /// Asks for whatever start-up still lacks; finishes it when nothing is lacking.
+    pub(crate) fn advance_boot(&mut self, out: &mut Out<'_>) {
+        let Some(boot) = &self.boot else { return };
+        if self.stopping || boot.retry_at.is_some_and(|at| at > out.boot()) {
+            return;
+        }
+        let Some(metadata) = self.world.metadata.clone() else {
+            if !self.ops.reads_imds() {
+                if self.boot.as_ref().is_some_and(|boot| boot.failures == 0) {
+                    self.waiting_for("the instance metadata service");
+                }
+                let op = self.ops.start(Operation::Imds);
+                out.effects.push(crate::effect::Effect::ReadImds(op));
+            }
+            return;
+        };
+        let mut wanted = Vec::new();
+        if self.world.limits.is_none() {
+            self.world.limits = InstanceLimits::of(&metadata.instance_type);
+        }
+        if self.world.limits.is_none() {
+            wanted.push(Call::DescribeInstanceType {
+                name: metadata.instance_type.clone(),
+            });
+        }
+        if self.world.subnets.is_none() {
+            wanted.push(Call::DescribeSubnets {
+                vpc: metadata.vpc.clone(),
+                zone: metadata.zone.clone(),
+            });
+        }
+        if self
+            .boot
+            .as_ref()
+            .is_some_and(|boot| boot.attached.is_none())
+        {
+            wanted.push(Call::DescribeInterfaces(Scope::AttachedTo(
+                metadata.instance.clone(),
+            )));
+        }
+        for call in &wanted {
+            self.waiting_for(&format!("EC2 {}", call.action().name()));
+            let in_flight = self.ops.any_call(|open| open == call);
+            if !in_flight && self.budget.allows(call.action(), out.boot()) {
+                self.call(call.clone(), out);
+            }
+        }
+        if !wanted.is_empty() {
+            return;
+        }
+        match self.links.clone() {
+            Some(links) => self.finish_boot(&metadata, &links, out),
+            None => self.waiting_for("the list of the host's links"),
+        }
+    }
+
+    fn waiting_for(&mut self, what: &str) {
+        if let Some(boot) = &mut self.boot {
+            what.clone_into(&mut boot.waiting_for);
+        }
+    }
+
+    /// The metadata arrived, or didn't: then the path is named and the read is repeated.
+    pub(crate) fn metadata_read(
+        &mut self,
+        result: Result<InstanceMetadata, String>,
+        out: &mut Out<'_>,
+    ) {
+        match result {
+            Ok(metadata) => {
+                self.world.groups = metadata.groups.clone();
+                self.world.metadata = Some(metadata);
+            }
+            Err(error) => {
+                let Some(boot) = &mut self.boot else { return };
+                let retry = backoff(
+                    Duration::from_millis(250),
+                    Duration::from_secs(5),
+                    boot.failures,
+                );
+                boot.failures += 1;
+                boot.retry_at = Some(out.boot().after(retry));
+                boot.waiting_for = format!("the instance metadata service: {error}");
+                out.note(Notice::Waiting { what: error, retry });
+            }
+        }
+    }
+
+    /// The attached ENIs as EC2 lists them at start-up.
+    pub(crate) fn boot_observed(
+        &mut self,
+        began: Instant,
+        records: Vec<EniRecord>,
+        out: &mut Out<'_>,
+    ) {
+        let Some(metadata) = &self.world.metadata else {
+            return;
+        };
+        let has_primary = records
+            .iter()
+            .any(|record| record.mac == metadata.primary_mac);
+        let Some(boot) = &mut self.boot else { return };
+        if has_primary {
+            boot.attached = Some((began, records));
+            return;
+        }
+        // The primary ENI must exist: a list without it proves nothing about the others either.
+        let retry = Duration::from_secs(2);
+        boot.retry_at = Some(out.boot().after(retry));
+        let what = format!(
+            "EC2 to list the primary ENI ({}) of {}",
+            metadata.primary_mac, metadata.instance
+        );
+        out.note(Notice::Waiting { what, retry });
+    }
+
+    /// The subnets of the node's zone.
+    pub(crate) fn learn_subnets(&mut self, subnets: Vec<SubnetRecord>, out: &mut Out<'_>) {
+        let known: BTreeMap<_, _> = subnets
+            .into_iter()
+            .map(|subnet| (subnet.id, subnet.cidr))
+            .collect();
+        let Some(metadata) = &self.world.metadata else {
+            return;
+        };
+        if known.contains_key(&metadata.subnet) {
+            self.world.subnets = Some(known);
+        } else if let Some(boot) = &mut self.boot {
+            let retry = Duration::from_secs(2);
+            boot.retry_at = Some(out.boot().after(retry));
+            out.note(Notice::Waiting {
+                what: format!("EC2 to list subnet {}", metadata.subnet),
+                retry,
+            });
+        }
+    }
+
+    fn finish_boot(&mut self, metadata: &InstanceMetadata, links: &LinkView, out: &mut Out<'_>) {
+        let Some(Boot {
+            judge_by_links,
+            attached: Some((began, records)),
+            ..
+        }) = self.boot.take()
+        else {
+            return;
+        };
+        self.apply_limits();
+        if judge_by_links {
+            self.drop_unlinked(links, out);
+        }
+        let orphan_look = Call::DescribeInterfaces(Scope::MadeFor(metadata.instance.clone()));
+        let releases = self.take_releases(&records, out.boot());
+        self.observe_attached(began, &records, out);
+        self.release_again(releases);
+        self.resolve_intents(&records, out.boot());
+        self.hold_routed(out);
+        if self.settings.provisioning {
+            self.call(orphan_look, out);
+        }
+        self.pace.serving_since(out.boot());
+        self.commit.touch(crate::effect::File::Checkpoint);
+        out.note(Notice::Serving {
+            enis: self.lifecycle.enis.len(),
+            restored: self.pool.allocations().count(),
+        });
+    }
+
+    /// The instance type's limits, narrowed by `MAX_ENI` (a value at or above the type's limit means the limit).
+    fn apply_limits(&mut self) {
+        let Some(limits) = &self.world.limits else {
+            return;
+        };
+        let max_enis = self
+            .settings
+            .max_enis
+            .map_or(limits.enis(), |max| max.min(limits.enis()));
+        // What upstream's eni-max-pods.txt says of a type: every address, and two pods in the host's network.
+        let usual_pods = limits.enis() * limits.slots_per_eni() + 2;
+        self.pool.set_limits(PoolLimits {
+            max_enis,
+            slots_per_eni: limits.slots_per_eni(),
+            max_pods: self.settings.max_pods.max(usual_pods),
+            cooldown: self.settings.cooldown,
+        });
+    }
+
+    /// Entries that upstream wrote are kept only when their pod has a host link (ipamd.md §3.5).
+    fn drop_unlinked(&mut self, links: &LinkView, out: &mut Out<'_>) {
+        let gone: Vec<_> = self
+            .pool
+            .allocations()
+            .filter(|allocation| !has_link(allocation, links))
+            .cloned()
+            .collect();
+        for allocation in gone {
+            self.pool.release(out.boot(), &allocation.key);
+            self.requests.forget(&allocation.key);
+            let why = "its pod has no host link";
+            out.note(Notice::Dropped {
+                key: allocation.key,
+                address: allocation.address,
+                why,
+            });
+        }
+    }
+
+    /// Open releases of listed ENIs, which are announced anew once the inventory shows what nobody holds or cools.
+    fn take_releases(&mut self, records: &[EniRecord], now: Instant) -> Vec<(EniId, Ipv4Addr)> {
+        let listed = |eni: &EniId| records.iter().any(|record| record.id == *eni);
+        let open: Vec<_> = self
+            .intents
+            .calls()
+            .filter_map(|(number, call)| {
+                let Call::UnassignAddresses { eni, addresses } = call else {
+                    return None;
+                };
+                Some((number, eni, addresses))
+            })
+            .filter(|(_, eni, _)| listed(eni))
+            .map(|(number, eni, addresses)| (number, eni.clone(), addresses.clone()))
+            .collect();
+        let mut releases = Vec::new();
+        for (number, eni, addresses) in open {
+            self.intents.settle(number, now, false);
+            releases.extend(addresses.into_iter().map(|address| (eni.clone(), address)));
+        }
+        releases
+    }
+
+    fn release_again(&mut self, releases: Vec<(EniId, Ipv4Addr)>) {
+        for (eni, address) in releases {
+            if let Some(process) = self.lifecycle.enis.get_mut(&eni)
+                && self.pool.start_leaving(address)
+            {
+                process.releasing.push(address);
+            }
+        }
+    }
+
+    /// Open intents come first: each is treated like a call whose outcome is unknown. Of several that name one ENI the
+    /// newest counts, the others were settled before it was announced.
+    fn resolve_intents(&mut self, records: &[EniRecord], now: Instant) {
+        let tokens: BTreeSet<&str> = records
+            .iter()
+            .filter_map(|record| record.tags.get(model::call::TOKEN_TAG))
+            .map(String::as_str)
+            .collect();
+        let mut newest: BTreeMap<EniId, (u64, Call)> = BTreeMap::new();
+        let (mut settled, mut reminders) = (Vec::new(), Vec::new());
+        for (number, call) in self.intents.calls() {
+            match (call, call.eni()) {
+                (Call::CreateInterface(create), _) if tokens.contains(create.token.as_str()) => {
+                    settled.push(number)
+                }
+                (Call::CreateInterface(create), _) => {
+                    let creation = Creation {
+                        call: create.clone(),
+                        retry_at: None,
+                        failures: 0,
+                    };
+                    self.lifecycle
+                        .creations
+                        .insert(create.token.clone(), creation);
+                }
+                (Call::UnassignAddresses { .. }, _) => reminders.push(number),
+                (_, Some(eni)) => settled.extend(
+                    newest
+                        .insert(eni.clone(), (number, call.clone()))
+                        .map(|(old, _)| old),
+                ),
+                (_, None) => settled.push(number),
+            }
+        }
+        for number in settled {
+            self.intents.settle(number, now, false);
+        }
+        // Of an ENI that is not listed (yet): they only remind of addresses that a lagging describe may still show.
+        for number in reminders {
+            self.intents.settle(number, now, true);
+        }
+        for (eni, (number, call)) in newest {
+            self.resolve_intent(&eni, number, call, now);
+        }
+        self.commit.touch(crate::effect::File::Journal);
+    }
+
+    fn resolve_intent(&mut self, eni: &EniId, number: u64, call: Call, now: Instant) {
+        let known = self.lifecycle.enis.contains_key(eni);
+        let held = self.is_wanted(eni);
+        match call {
+            Call::AssignAddresses { .. } => {
+                // Never repeated: a describe that begins one call deadline from now says what the ENI owns.
+                if let Some(process) = self.lifecycle.enis.get_mut(eni) {
+                    process.look_at = Some(now.after(CALL_DEADLINE));
+                }
+            }
+            Call::DetachInterface { .. } | Call::DeleteInterface { .. } if held => {
+                // A pod holds an address of it: the release is struck.
+                self.intents.settle(number, now, false);
+            }
+            Call::DetachInterface { attachment, .. } => self.resume(eni, Step::Detach(attachment)),
+            Call::DeleteInterface { .. } => self.resume(eni, Step::Delete),
+            // Whatever the record said, a look tells whether it happened; for an ENI that EC2 doesn't list yet too.
+            Call::AttachInterface { index, .. } if !known => {
+                self.resume_looking(eni, Step::Attach, index, now)
+            }
+            Call::DeleteOnTermination { attachment, .. } if !known => {
+                let index = self
+                    .lifecycle
+                    .free_index(None)
+                    .unwrap_or(model::card::DeviceIndex(1));
+                self.resume_looking(eni, Step::Protect(attachment), index, now);
+            }
+            Call::AttachInterface { .. }
+            | Call::DeleteOnTermination { .. }
+            | Call::CreateTags { .. } => {
+                // The observation has told: what is missing is asked for anew.
+                self.intents.settle(number, now, false);
+            }
+            Call::DescribeInterfaces(_)
+            | Call::DescribeSubnets { .. }
+            | Call::DescribeInstanceType { .. }
+            | Call::UnassignAddresses { .. }
+            | Call::CreateInterface(_) => self.intents.settle(number, now, false),
+        }
+    }
+}

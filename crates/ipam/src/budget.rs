@@ -1,0 +1,166 @@
+//! When an EC2 action may be tried (again): back-off per action, with jitter from the machine's seed.
+//!
+//! Must not: know what the action is for. Token buckets and lanes of priority are not built yet: the account's limits
+//! are met by backing off after EC2 throttles.
+
+use model::call::Action;
+use model::error::{CallError, Class};
+use model::time::{Duration, Instant};
+use std::collections::BTreeMap;
+
+/// Exponential back-off without jitter: `base × 2^failures`, at most `cap`.
+pub(crate) fn backoff(base: Duration, cap: Duration, failures: u32) -> Duration {
+    base.saturating_mul(1u32 << failures.min(16)).min(cap)
+}
+
+/// The machine's only source of randomness (SplitMix64): the same seed and events give the same effects.
+#[derive(Debug, Clone)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Between half of the duration and all of it.
+    pub(crate) fn jitter(&mut self, duration: Duration) -> Duration {
+        let millis = u64::try_from(duration.as_millis())
+            .unwrap_or(u64::MAX)
+            .max(2);
+        Duration::from_millis(millis / 2 + self.next() % (millis / 2 + 1))
+    }
+}
+
+/// Why an action is not tried now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Blocked {
+    pub(crate) until: Instant,
+    pub(crate) error: CallError,
+}
+
+/// Back-off of every action.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Budget {
+    actions: BTreeMap<Action, (u32, Blocked)>,
+}
+
+impl Budget {
+    /// Whether the action may be sent now.
+    pub(crate) fn allows(&self, action: Action, now: Instant) -> bool {
+        self.blocked(action, now).is_none()
+    }
+
+    /// Why and until when the action may not be sent.
+    pub(crate) fn blocked(&self, action: Action, now: Instant) -> Option<&Blocked> {
+        self.actions
+            .get(&action)
+            .map(|(_, blocked)| blocked)
+            .filter(|blocked| blocked.until > now)
+    }
+
+    /// The action was done.
+    pub(crate) fn succeeded(&mut self, action: Action) {
+        self.actions.remove(&action);
+    }
+
+    /// The action failed: returns how long it is not tried.
+    pub(crate) fn failed(
+        &mut self,
+        action: Action,
+        now: Instant,
+        error: &CallError,
+        random: &mut Random,
+    ) -> Duration {
+        let failures = self
+            .actions
+            .get(&action)
+            .map_or(0, |(failures, _)| *failures);
+        let (base, cap) = pace(error);
+        let delay = random
+            .jitter(backoff(base, cap, failures))
+            .max(Duration::from_millis(1));
+        self.actions.insert(
+            action,
+            (
+                failures + 1,
+                Blocked {
+                    until: now.after(delay),
+                    error: error.clone(),
+                },
+            ),
+        );
+        delay
+    }
+
+    /// Ends of all back-offs.
+    pub(crate) fn retries(&self) -> impl Iterator<Item = Instant> {
+        self.actions.values().map(|(_, blocked)| blocked.until)
+    }
+}
+
+/// First and longest pause after an error of this kind.
+fn pace(error: &CallError) -> (Duration, Duration) {
+    let (base_millis, cap_secs) = match error {
+        CallError::Unknown(_) => (1_000, 30),
+        CallError::Refused(refusal) => match refusal.class {
+            Class::Throttled => (1_000, 60),
+            Class::InUse | Class::WrongState | Class::Transient | Class::NotFound => (500, 15),
+            // Upstream's pause after exhaustion is 120 s (ipamd.md §4.4); addresses come back one by one, so ask earlier first.
+            Class::SubnetFull | Class::SubnetFragmented => (15_000, 120),
+            Class::Denied | Class::Quota | Class::Expired | Class::ConfigurationMissing => {
+                (15_000, 300)
+            }
+            Class::EniLimit | Class::AddressesAboveType => (60_000, 600),
+            Class::AddressLimit
+            | Class::AlreadyAssigned
+            | Class::TokenMismatch
+            | Class::Invalid => (5_000, 300),
+        },
+    };
+    (
+        Duration::from_millis(base_millis),
+        Duration::from_secs(cap_secs),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::error::classify;
+
+    #[test]
+    fn pauses_grow_and_end_with_success() {
+        let (mut budget, mut random) = (Budget::default(), Random::new(7));
+        let error = classify("RequestLimitExceeded", "", 503);
+        let action = Action::CreateNetworkInterface;
+        let first = budget.failed(action, Instant(0), &error, &mut random);
+        assert!(
+            first >= Duration::from_millis(500) && first <= Duration::from_secs(1),
+            "{first:?}"
+        );
+        assert!(!budget.allows(action, Instant(0)));
+        assert!(
+            budget.allows(Action::AttachNetworkInterface, Instant(0)),
+            "other actions are not concerned"
+        );
+        assert!(budget.allows(action, Instant(0).after(first)));
+        let mut last = first;
+        for _ in 0..20 {
+            last = budget.failed(action, Instant(0), &error, &mut random);
+        }
+        assert!(
+            last >= Duration::from_secs(30) && last <= Duration::from_secs(60),
+            "{last:?}"
+        );
+        budget.succeeded(action);
+        assert!(budget.allows(action, Instant(0)));
+    }
+}

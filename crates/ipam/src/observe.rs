@@ -1,0 +1,384 @@
+//! What EC2 and the kernel say exists, taken into the inventory. Part of [`Node`].
+//!
+//! Adding needs a read that began after our last change; removing needs what [`crate::truth`] demands. Must not: send
+//! anything.
+
+use crate::event::LinkView;
+use crate::lifecycle::{Process, Step};
+use crate::node::{Node, Out};
+use crate::notice::Notice;
+use ipnetwork::IpNetwork;
+use model::call::{INSTANCE_TAG, NO_MANAGE_TAG};
+use model::card::{DeviceIndex, NetworkCard};
+use model::eni::{EniKind, EniRecord, EniStatus};
+use model::id::EniId;
+use model::time::Instant;
+use pool::address::AddressState;
+use pool::eni::{Eni, EniState};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+impl Node {
+    /// Everything attached to the instance, as a read that began then shows it.
+    pub(crate) fn observe_attached(
+        &mut self,
+        began: Instant,
+        records: &[EniRecord],
+        out: &mut Out<'_>,
+    ) {
+        for record in records {
+            self.adopt(record, began, out);
+        }
+        let listed: BTreeSet<_> = records.iter().map(|record| &record.id).collect();
+        let missing: Vec<_> = self
+            .lifecycle
+            .enis
+            .iter()
+            .filter(|(eni, process)| {
+                !listed.contains(eni) && process.step == Step::Ready && !self.is_busy(eni)
+            })
+            .filter(|(eni, _)| self.truth.may_remove(eni, began) && !self.has_link(eni))
+            .map(|(eni, _)| eni.clone())
+            .collect();
+        for eni in missing {
+            self.depart(&eni, Departure::ByOthers, out);
+        }
+    }
+
+    fn has_link(&self, eni: &EniId) -> bool {
+        let Some(record) = self.pool.eni(eni) else {
+            return false;
+        };
+        self.links
+            .as_ref()
+            .is_none_or(|links| links.macs.contains(&record.mac))
+    }
+
+    /// Takes one attached ENI into the inventory, or brings what is known of it up to date.
+    pub(crate) fn adopt(&mut self, record: &EniRecord, began: Instant, out: &mut Out<'_>) {
+        let Some(metadata) = self.world.metadata.clone() else {
+            return;
+        };
+        let is_primary = record.mac == metadata.primary_mac;
+        if is_primary && !record.groups.is_empty() {
+            self.world.groups = record.groups.clone();
+        }
+        let Some(attachment) = record
+            .attachment
+            .as_ref()
+            .filter(|attachment| attachment.instance == metadata.instance)
+        else {
+            return;
+        };
+        if !self.lifecycle.enis.contains_key(&record.id) {
+            let step = if is_primary
+                || attachment.delete_on_termination
+                || !self.is_ours(record)
+                || !self.settings.provisioning
+            {
+                Step::Ready
+            } else {
+                Step::Protect(attachment.id.clone())
+            };
+            let mut process = Process::new(step, attachment.index);
+            process.attachment = Some(attachment.id.clone());
+            process.subnet = Some(record.subnet.clone());
+            if self.is_managed(record)
+                && record.kind != EniKind::Trunk
+                && self.settings.provisioning
+            {
+                process.tags = self.missing_tags(record);
+            }
+            self.lifecycle.enis.insert(record.id.clone(), process);
+        }
+        if self.pool.eni(&record.id).is_none() {
+            self.insert(record, attachment.index, attachment.card, out.boot());
+        }
+        if !self.is_busy(&record.id) {
+            self.compare_addresses(record, began, out);
+        }
+    }
+
+    fn missing_tags(&self, record: &EniRecord) -> std::collections::BTreeMap<String, String> {
+        let Some(metadata) = &self.world.metadata else {
+            return Default::default();
+        };
+        let mut tags = self.lasting_tags(metadata);
+        tags.retain(|key, value| record.tags.get(key) != Some(value));
+        tags
+    }
+
+    /// A new ENI in the inventory: not usable before EC2 and the kernel are done with it.
+    pub(crate) fn insert(
+        &mut self,
+        record: &EniRecord,
+        index: DeviceIndex,
+        card: NetworkCard,
+        now: Instant,
+    ) {
+        let is_primary = self
+            .world
+            .metadata
+            .as_ref()
+            .is_some_and(|metadata| metadata.primary_mac == record.mac);
+        let eni = Eni {
+            id: record.id.clone(),
+            mac: record.mac,
+            primary: record.primary().unwrap_or(Ipv4Addr::UNSPECIFIED),
+            index,
+            card,
+            is_primary,
+            kind: record.kind,
+            managed: self.is_managed(record) && card == NetworkCard(0),
+            state: EniState::Coming,
+            since: now,
+            incoming: 0,
+        };
+        self.pool.insert_eni(eni);
+    }
+
+    /// Upstream's rules (ipamd.md §2.5), first match wins.
+    fn is_managed(&self, record: &EniRecord) -> bool {
+        let metadata = self.world.metadata.as_ref();
+        let is_primary = metadata.is_some_and(|metadata| metadata.primary_mac == record.mac);
+        if is_primary {
+            return true;
+        }
+        if record.kind == EniKind::EfaOnly || record.primary().is_none() {
+            return false;
+        }
+        match record.tags.get(NO_MANAGE_TAG) {
+            Some(value) => value != "true",
+            None => self.settings.manage_untagged || self.is_ours(record),
+        }
+    }
+
+    /// Whether the ENI was made for this instance.
+    fn is_ours(&self, record: &EniRecord) -> bool {
+        let metadata = self.world.metadata.as_ref();
+        metadata.is_some_and(|metadata| {
+            record
+                .tags
+                .get(INSTANCE_TAG)
+                .is_some_and(|tag| tag == metadata.instance.as_str())
+        })
+    }
+
+    /// Adds what the record has and the inventory lacks; counts what the inventory has and the record lacks.
+    pub(crate) fn compare_addresses(
+        &mut self,
+        record: &EniRecord,
+        began: Instant,
+        out: &mut Out<'_>,
+    ) {
+        if !self.pool.eni(&record.id).is_some_and(|eni| {
+            eni.managed && eni.kind != EniKind::Trunk && eni.state != EniState::Leaving
+        }) {
+            return;
+        }
+        let listed: BTreeSet<Ipv4Addr> = record
+            .pod_blocks()
+            .filter_map(|block| single(block.network()))
+            .collect();
+        self.pool.set_prefixes(&record.id, record.prefixes.clone());
+        if self.truth.may_add(&record.id, began) {
+            for address in &listed {
+                self.add_address(&record.id, *address);
+            }
+        }
+        let lacking: Vec<_> = self
+            .pool
+            .addresses(&record.id)
+            .filter(|(address, state)| {
+                !listed.contains(address) && **state != AddressState::Leaving
+            })
+            .map(|(address, state)| (address, *state))
+            .collect();
+        for address in &listed {
+            self.truth.address_seen(*address);
+        }
+        for (address, state) in lacking {
+            if !self.truth.may_remove(&record.id, began) {
+                self.truth.address_seen(address);
+            } else if self.truth.address_missing(address, began) {
+                self.lose(address, &state, out);
+            }
+        }
+    }
+
+    /// EC2 no longer routes the address to this node.
+    fn lose(&mut self, address: Ipv4Addr, state: &AddressState, out: &mut Out<'_>) {
+        self.pool.forget_address(address);
+        if *state != AddressState::Held {
+            return;
+        }
+        if let Some(allocation) = self
+            .pool
+            .allocations()
+            .find(|allocation| allocation.address == address)
+        {
+            out.note(Notice::AddressLost {
+                key: allocation.key.clone(),
+                address,
+            });
+        }
+    }
+
+    /// The only way an address enters the inventory.
+    pub(crate) fn add_address(&mut self, eni: &EniId, address: Ipv4Addr) {
+        let known = self
+            .pool
+            .state_of(address)
+            .is_some_and(|(_, state)| state != AddressState::Lost);
+        if known || self.intents.is_released(address) {
+            return;
+        }
+        self.pool.add_address(eni, address);
+        let routed = self
+            .links
+            .as_ref()
+            .is_some_and(|links| links.routed.contains_key(&address));
+        let free = self
+            .pool
+            .state_of(address)
+            .is_some_and(|(_, state)| state == AddressState::Free);
+        if routed && free {
+            self.pool.hold_by_link(address);
+        }
+    }
+
+    /// Whether a pod holds or just released an address of the ENI.
+    pub(crate) fn is_wanted(&self, eni: &EniId) -> bool {
+        self.pool.addresses(eni).any(|(_, state)| {
+            matches!(
+                state,
+                AddressState::Held | AddressState::HeldByLink | AddressState::Cooling { .. }
+            )
+        })
+    }
+
+    /// Tells of addresses that links still route though nobody is known to hold them.
+    pub(crate) fn hold_routed(&mut self, out: &mut Out<'_>) {
+        let Some(links) = &self.links else { return };
+        for (address, link) in &links.routed {
+            if self
+                .pool
+                .state_of(*address)
+                .is_some_and(|(_, state)| state == AddressState::HeldByLink)
+            {
+                out.note(Notice::HeldByLink {
+                    address: *address,
+                    link: link.clone(),
+                });
+            }
+        }
+    }
+
+    /// The host's links changed, or were looked at again.
+    pub(crate) fn see_links(&mut self, links: LinkView, out: &mut Out<'_>) {
+        let unrouted: Vec<_> = self
+            .pool
+            .enis()
+            .flat_map(|eni| self.pool.addresses(&eni.id))
+            .filter(|(address, state)| {
+                **state == AddressState::HeldByLink && !links.routed.contains_key(address)
+            })
+            .map(|(address, _)| address)
+            .collect();
+        for address in unrouted {
+            self.pool.unhold_by_link(out.boot(), address);
+        }
+        if self.is_serving() {
+            for swept in self.sweep.look(out.boot(), &links, self.pool.allocations()) {
+                self.pool.release(out.boot(), &swept.key);
+                self.requests.forget(&swept.key);
+                self.commit.touch(crate::effect::File::Checkpoint);
+                out.note(Notice::Swept {
+                    key: swept.key,
+                    pod: swept.pod,
+                    address: swept.address,
+                });
+            }
+        }
+        self.links = Some(links);
+    }
+
+    /// Unattached ENIs made for this instance that nobody knows: deleted when seen twice, a minute apart.
+    pub(crate) fn observe_made(&mut self, began: Instant, records: &[EniRecord]) {
+        let unknown = |record: &&EniRecord| {
+            let token = record.tags.get(model::call::TOKEN_TAG);
+            let awaited = self
+                .lifecycle
+                .creations
+                .keys()
+                .any(|open| token.is_some_and(|token| token == open.as_str()));
+            record.attachment.is_none()
+                && record.status == EniStatus::Available
+                && record
+                    .tags
+                    .get(NO_MANAGE_TAG)
+                    .is_none_or(|value| value != "true")
+                && self.is_ours(record)
+                && !awaited
+                && !self.lifecycle.enis.contains_key(&record.id)
+        };
+        let suspects: Vec<_> = records.iter().filter(unknown).cloned().collect();
+        self.truth
+            .keep_orphans(|eni| suspects.iter().any(|record| record.id == *eni));
+        for record in suspects {
+            if self.truth.orphan_seen(&record.id, began) {
+                let index = self
+                    .lifecycle
+                    .free_index(None)
+                    .unwrap_or(DeviceIndex(DeviceIndex::LIMIT - 1));
+                self.lifecycle
+                    .enis
+                    .insert(record.id.clone(), Process::new(Step::Delete, index));
+                self.truth.forget(&record.id);
+            }
+        }
+    }
+
+    /// The ENI is not this node's any more.
+    pub(crate) fn depart(&mut self, eni: &EniId, departure: Departure, out: &mut Out<'_>) {
+        let primary = self.pool.eni(eni).map(|record| record.primary);
+        for lost in self.pool.remove_eni(eni) {
+            out.note(Notice::AddressLost {
+                key: lost.key,
+                address: lost.address,
+            });
+        }
+        self.lifecycle.enis.remove(eni);
+        self.truth.forget(eni);
+        if self.intents.forget_eni(eni) {
+            self.commit.touch(crate::effect::File::Journal);
+        }
+        if let Some(primary) = primary {
+            self.host.departed(eni, primary);
+        }
+        out.note(Notice::EniGone {
+            eni: eni.clone(),
+            by_us: departure == Departure::ByUs,
+        });
+    }
+
+    /// The IPv4 range of the ENI's subnet; unknown for a subnet that EC2 doesn't list for the node's zone.
+    pub(crate) fn subnet_of(&self, eni: &EniId) -> Option<ipnetwork::Ipv4Network> {
+        let subnet = self.lifecycle.enis.get(eni)?.subnet.as_ref()?;
+        self.world.subnets.as_ref()?.get(subnet).copied()
+    }
+}
+
+/// Who took an ENI away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Departure {
+    ByUs,
+    ByOthers,
+}
+
+fn single(network: IpNetwork) -> Option<Ipv4Addr> {
+    match (network.ip(), network.prefix()) {
+        (IpAddr::V4(address), 32) => Some(address),
+        _ => None,
+    }
+}

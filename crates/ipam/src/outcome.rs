@@ -1,0 +1,570 @@
+//! What an ended EC2 call means. Part of [`Node`].
+//!
+//! Three-valued: done, refused, unknown. After unknown, a create, modify, detach, delete or unassign is repeated, an
+//! attach is looked at first, an assign is never repeated. Must not: plan.
+
+use crate::budget::backoff;
+use crate::effect::File;
+use crate::lifecycle::{Process, Step};
+use crate::node::{CALL_DEADLINE, Node, Out};
+use crate::notice::Notice;
+use crate::observe::Departure;
+use model::call::{Call, Reply, Scope};
+use model::card::{DeviceIndex, NetworkCard};
+use model::eni::{EniRecord, EniStatus};
+use model::error::{CallError, Class};
+use model::id::{ClientToken, EniId};
+use model::time::{Duration, Instant};
+
+/// A call that has ended.
+pub(crate) struct Ended {
+    pub(crate) call: Call,
+    pub(crate) intent: Option<u64>,
+    pub(crate) began: Instant,
+}
+
+type Outcome = Result<Reply, CallError>;
+
+/// A created ENI may be invisible to other calls for that long (peers-and-ec2.md §10.6).
+const INVISIBLE: Duration = Duration::from_secs(60);
+
+impl Node {
+    pub(crate) fn called(&mut self, ended: Ended, result: Outcome, out: &mut Out<'_>) {
+        let now = out.boot();
+        let result = self.done_if_gone(&ended.call, result, now);
+        self.account(&ended, &result, out);
+        match ended.call {
+            Call::DescribeInterfaces(Scope::Ids(ids)) => {
+                if let Some(eni) = ids.first() {
+                    self.looked(eni, ended.began, result, out);
+                }
+            }
+            Call::DescribeInterfaces(Scope::AttachedTo(_)) => {
+                if let Ok(Reply::Interfaces(records)) = result {
+                    if self.is_serving() {
+                        self.observe_attached(ended.began, &records, out);
+                    } else {
+                        self.boot_observed(ended.began, records, out);
+                    }
+                }
+            }
+            Call::DescribeInterfaces(Scope::MadeFor(_)) => {
+                if let Ok(Reply::Interfaces(records)) = result {
+                    self.observe_made(ended.began, &records);
+                }
+            }
+            Call::DescribeSubnets { .. } => {
+                if let Ok(Reply::Subnets(subnets)) = result {
+                    self.learn_subnets(subnets, out);
+                }
+            }
+            Call::DescribeInstanceType { .. } => {
+                if let Ok(Reply::InstanceType(limits)) = result {
+                    self.world.limits = Some(limits);
+                }
+            }
+            Call::CreateInterface(create) => self.created(&create.token, result, out),
+            Call::AttachInterface { eni, .. } => self.attached(&eni, result, out),
+            Call::DeleteOnTermination { eni, .. } => self.protected(&eni, result, now),
+            Call::DetachInterface { eni, .. } => self.detached(&eni, result, now),
+            Call::DeleteInterface { eni } => self.deleted(&eni, result, out),
+            Call::AssignAddresses { eni, count } => self.assigned(&eni, count, result, now),
+            Call::UnassignAddresses { eni, addresses } => {
+                self.unassigned(&eni, &addresses, result, now)
+            }
+            Call::CreateTags { eni, .. } => self.tagged(&eni, result, now),
+        }
+    }
+
+    /// For what takes away, "not there" is done; only an ENI made a moment ago may be merely invisible yet.
+    fn done_if_gone(&self, call: &Call, result: Outcome, now: Instant) -> Outcome {
+        let Err(CallError::Refused(refusal)) = &result else {
+            return result;
+        };
+        let young = |eni| {
+            self.lifecycle
+                .enis
+                .get(eni)
+                .is_some_and(|process| is_young(process, now))
+        };
+        let gone = matches!(
+            call,
+            Call::DetachInterface { .. } | Call::UnassignAddresses { .. }
+        ) || matches!(call, Call::DeleteInterface { eni } if !young(eni));
+        if refusal.class == Class::NotFound && gone {
+            Ok(Reply::Done)
+        } else {
+            result
+        }
+    }
+
+    /// Budget, intent, truth and log of an ended call.
+    fn account(&mut self, ended: &Ended, result: &Outcome, out: &mut Out<'_>) {
+        let (now, action) = (out.boot(), ended.call.action());
+        let retry = match result {
+            Ok(_) => {
+                self.budget.succeeded(action);
+                None
+            }
+            Err(error) if concerns_action(error) => {
+                Some(self.budget.failed(action, now, error, &mut self.random))
+            }
+            Err(_) => None,
+        };
+        if let Some(number) = ended.intent {
+            match result {
+                Err(CallError::Unknown(_)) => {}
+                Ok(_) | Err(CallError::Refused(_)) => {
+                    self.intents.settle(number, now, result.is_ok());
+                    self.commit.touch(File::Journal);
+                }
+            }
+        }
+        if let Some(eni) = ended.call.eni() {
+            self.truth.changed(eni, now);
+        }
+        let error = result.as_ref().err().map(ToString::to_string);
+        if let (Some(boot), Some(text)) = (&mut self.boot, &error) {
+            boot.waiting_for = format!("EC2 {}: {text}", action.name());
+            out.note(Notice::Waiting {
+                what: boot.waiting_for.clone(),
+                retry: retry.unwrap_or_default(),
+            });
+        }
+        out.note(Notice::Called {
+            call: ended.call.clone(),
+            error,
+            retry,
+        });
+    }
+
+    /// Puts the next call of the ENI off after a failure.
+    fn put_off(&mut self, eni: &EniId, now: Instant) {
+        if let Some(process) = self.lifecycle.enis.get_mut(eni) {
+            let delay = backoff(
+                Duration::from_millis(500),
+                Duration::from_secs(15),
+                process.failures,
+            );
+            process.failures += 1;
+            process.retry_at = Some(now.after(delay));
+        }
+    }
+
+    fn progress(&mut self, eni: &EniId, step: Step) {
+        if let Some(process) = self.lifecycle.enis.get_mut(eni) {
+            process.step = step;
+            (process.failures, process.retry_at) = (0, None);
+        }
+    }
+
+    fn look(&mut self, eni: &EniId, at: Instant) {
+        if let Some(process) = self.lifecycle.enis.get_mut(eni) {
+            process.look_at = Some(at);
+        }
+    }
+
+    fn created(&mut self, token: &ClientToken, result: Outcome, out: &mut Out<'_>) {
+        let now = out.boot();
+        match result {
+            Ok(Reply::Created(record)) => {
+                self.lifecycle.creations.remove(token);
+                self.take_created(&record, out);
+            }
+            Err(CallError::Refused(refusal)) => {
+                let asked = self
+                    .lifecycle
+                    .creations
+                    .remove(token)
+                    .map_or(0, |creation| creation.call.secondary_addresses);
+                if refusal.class == Class::SubnetFull {
+                    self.halve_request(model::call::Action::CreateNetworkInterface, asked, now);
+                }
+            }
+            Ok(_) | Err(CallError::Unknown(_)) => {
+                if let Some(creation) = self.lifecycle.creations.get_mut(token) {
+                    let delay = backoff(
+                        Duration::from_secs(1),
+                        Duration::from_secs(15),
+                        creation.failures,
+                    );
+                    creation.failures += 1;
+                    creation.retry_at = Some(now.after(delay));
+                }
+            }
+        }
+    }
+
+    /// An ENI that a create made, now or (for a repeated token) some time ago, even attached by now.
+    fn take_created(&mut self, record: &EniRecord, out: &mut Out<'_>) {
+        let now = out.boot();
+        if self.lifecycle.enis.contains_key(&record.id) {
+            return;
+        }
+        if record.attachment.is_some() {
+            return self.adopt(record, now, out);
+        }
+        let index = self.lifecycle.free_index(None).unwrap_or(DeviceIndex(1));
+        let mut process = Process::new(Step::Attach, index);
+        process.subnet = Some(record.subnet.clone());
+        process.created = Some(now);
+        self.lifecycle.enis.insert(record.id.clone(), process);
+        self.insert(record, index, NetworkCard(0), now);
+        self.compare_addresses(record, now, out);
+    }
+
+    fn attached(&mut self, eni: &EniId, result: Outcome, out: &mut Out<'_>) {
+        let now = out.boot();
+        match result {
+            Ok(Reply::Attached(attachment)) => {
+                if let Some(process) = self.lifecycle.enis.get_mut(eni) {
+                    process.attachment = Some(attachment.clone());
+                }
+                self.progress(eni, Step::Protect(attachment));
+            }
+            Err(CallError::Refused(refusal)) if refusal.class == Class::InUse => {
+                // Either the index is taken or the ENI is attached already: a look tells; then the next index is tried.
+                self.put_off(eni, now);
+                self.look(eni, now);
+                self.next_index(eni);
+            }
+            Err(CallError::Refused(refusal)) if self.is_final(eni, refusal.class, now) => {
+                // Never attached: it must not stay behind, and the next one would meet the same refusal.
+                let error = CallError::Refused(refusal);
+                let action = model::call::Action::CreateNetworkInterface;
+                let retry = self.budget.failed(action, now, &error, &mut self.random);
+                out.note(Notice::BackingOff { action, retry });
+                self.dismiss(eni);
+            }
+            Err(CallError::Refused(_)) => self.put_off(eni, now),
+            Ok(_) | Err(CallError::Unknown(_)) => {
+                self.put_off(eni, now);
+                self.look(eni, now);
+            }
+        }
+    }
+
+    fn next_index(&mut self, eni: &EniId) {
+        let current = self.lifecycle.enis.get(eni).map(|process| process.index);
+        let Some(index) = self.lifecycle.free_index(current) else {
+            return;
+        };
+        if let Some(process) = self.lifecycle.enis.get_mut(eni) {
+            process.index = index;
+        }
+        if let Some(record) = self.pool.eni_mut(eni) {
+            record.index = index;
+        }
+    }
+
+    /// Whether waiting cannot cure the refusal of a call for an ENI that no pod uses yet.
+    fn is_final(&self, eni: &EniId, class: Class, now: Instant) -> bool {
+        let Some(process) = self.lifecycle.enis.get(eni) else {
+            return false;
+        };
+        let invisible = class == Class::NotFound && is_young(process, now);
+        !class.is_retryable() && !invisible && !self.is_wanted(eni)
+    }
+
+    fn protected(&mut self, eni: &EniId, result: Outcome, now: Instant) {
+        let made_here = self
+            .lifecycle
+            .enis
+            .get(eni)
+            .is_some_and(|process| process.created.is_some());
+        match result {
+            Ok(_) => self.progress(eni, Step::Ready),
+            Err(CallError::Refused(refusal)) if refusal.class == Class::NotFound => {
+                self.put_off(eni, now);
+                self.look(eni, now);
+            }
+            Err(CallError::Refused(refusal))
+                if self.is_final(eni, refusal.class, now) && made_here =>
+            {
+                self.dismiss(eni)
+            }
+            // An ENI that was found, perhaps with pods: it serves without the attribute.
+            Err(CallError::Refused(refusal)) if !refusal.class.is_retryable() => {
+                self.progress(eni, Step::Ready)
+            }
+            Err(_) => self.put_off(eni, now),
+        }
+    }
+
+    fn detached(&mut self, eni: &EniId, result: Outcome, now: Instant) {
+        match result {
+            Ok(_) => {
+                self.progress(eni, Step::Delete);
+                self.put_off(eni, now);
+            }
+            Err(_) => self.put_off(eni, now),
+        }
+    }
+
+    fn deleted(&mut self, eni: &EniId, result: Outcome, out: &mut Out<'_>) {
+        match result {
+            Ok(_) => self.depart(eni, Departure::ByUs, out),
+            Err(error) => {
+                self.put_off(eni, out.boot());
+                let in_use =
+                    matches!(&error, CallError::Refused(refusal) if refusal.class == Class::InUse);
+                let often = self
+                    .lifecycle
+                    .enis
+                    .get(eni)
+                    .is_some_and(|process| process.failures >= 4);
+                if in_use && often {
+                    self.look(eni, out.boot());
+                }
+            }
+        }
+    }
+
+    fn assigned(&mut self, eni: &EniId, count: u32, result: Outcome, now: Instant) {
+        if !matches!(result, Err(CallError::Unknown(_))) {
+            self.set_incoming(eni, 0);
+        }
+        match result {
+            Ok(Reply::Assigned(addresses)) => {
+                if self.intents.reassigned(&addresses) {
+                    self.commit.touch(File::Journal);
+                }
+                for address in addresses {
+                    self.truth.address_seen(address);
+                    self.add_address(eni, address);
+                }
+                self.progress(eni, Step::Ready);
+            }
+            Err(CallError::Refused(refusal)) if refusal.class == Class::SubnetFull => {
+                self.halve_request(model::call::Action::AssignPrivateIpAddresses, count, now);
+            }
+            Err(CallError::Refused(refusal)) => {
+                self.put_off(eni, now);
+                // Waiting doesn't cure it: what we know of the ENI is wrong, so ask.
+                if !refusal.class.is_retryable() {
+                    self.look(eni, now);
+                }
+            }
+            // It may be applied until its deadline, whenever the answer was lost.
+            Ok(_) | Err(CallError::Unknown(_)) => self.look(eni, now.after(CALL_DEADLINE)),
+        }
+    }
+
+    fn set_incoming(&mut self, eni: &EniId, incoming: u32) {
+        if let Some(record) = self.pool.eni_mut(eni) {
+            record.incoming = incoming;
+        }
+    }
+
+    fn unassigned(
+        &mut self,
+        eni: &EniId,
+        addresses: &[std::net::Ipv4Addr],
+        result: Outcome,
+        now: Instant,
+    ) {
+        match result {
+            Ok(_) => {
+                for address in addresses {
+                    self.pool.forget_address(*address);
+                }
+                self.end_release(eni);
+            }
+            Err(CallError::Refused(refusal)) if !refusal.class.is_retryable() => {
+                for address in addresses {
+                    self.pool.cancel_leaving(*address);
+                }
+                self.end_release(eni);
+                self.put_off(eni, now);
+                self.look(eni, now);
+            }
+            Err(_) => self.put_off(eni, now),
+        }
+    }
+
+    fn end_release(&mut self, eni: &EniId) {
+        if let Some(process) = self.lifecycle.enis.get_mut(eni) {
+            process.releasing.clear();
+            (process.failures, process.retry_at) = (0, None);
+        }
+    }
+
+    fn tagged(&mut self, eni: &EniId, result: Outcome, now: Instant) {
+        match result {
+            Err(error) if !matches!(&error, CallError::Refused(refusal) if !refusal.class.is_retryable()) =>
+            {
+                self.put_off(eni, now);
+            }
+            // Done, or refused for good: an ENI without our tags serves pods all the same.
+            Ok(_) | Err(_) => {
+                if let Some(process) = self.lifecycle.enis.get_mut(eni) {
+                    process.tags.clear();
+                }
+            }
+        }
+    }
+
+    /// EC2 told where an ENI stands after a call of unknown outcome (or one left by an earlier process).
+    fn looked(&mut self, eni: &EniId, began: Instant, result: Outcome, out: &mut Out<'_>) {
+        let now = out.boot();
+        let record = match result {
+            Ok(Reply::Interfaces(records)) => records.into_iter().find(|record| record.id == *eni),
+            Err(CallError::Refused(refusal)) if refusal.class == Class::NotFound => None,
+            Ok(_) | Err(_) => return self.put_off(eni, now),
+        };
+        let Some(record) = record else {
+            return self.not_seen(eni, now, out);
+        };
+        if !self.lifecycle.enis.contains_key(eni) {
+            return;
+        }
+        self.set_incoming(eni, 0);
+        if self.intents.forget_eni(eni) {
+            self.commit.touch(File::Journal);
+        }
+        let ours = self
+            .world
+            .metadata
+            .as_ref()
+            .map(|metadata| metadata.instance.clone());
+        match record.attachment.clone() {
+            Some(attachment) if Some(&attachment.instance) == ours.as_ref() => {
+                self.place(eni, &record, attachment)
+            }
+            Some(_) => return self.depart(eni, Departure::ByOthers, out),
+            None => self.place_unattached(eni),
+        }
+        self.take_looked(eni, &record, began, out);
+    }
+
+    fn place(&mut self, eni: &EniId, record: &EniRecord, attachment: model::eni::Attachment) {
+        let Some(process) = self.lifecycle.enis.get_mut(eni) else {
+            return;
+        };
+        process.look_at = None;
+        process.attachment = Some(attachment.id.clone());
+        process.index = attachment.index;
+        process.subnet = Some(record.subnet.clone());
+        if let Some(known) = self.pool.eni_mut(eni) {
+            known.index = attachment.index;
+        }
+        let protect = if attachment.delete_on_termination {
+            Step::Ready
+        } else {
+            Step::Protect(attachment.id.clone())
+        };
+        process.step = match &process.step {
+            Step::Attach | Step::Protect(_) => protect,
+            Step::Delete if record.status == EniStatus::Detaching => Step::Delete,
+            Step::Delete | Step::Detach(_) => Step::Detach(attachment.id),
+            Step::Ready => Step::Ready,
+        };
+    }
+
+    fn place_unattached(&mut self, eni: &EniId) {
+        let Some(process) = self.lifecycle.enis.get_mut(eni) else {
+            return;
+        };
+        (process.look_at, process.attachment) = (None, None);
+        process.step = match &process.step {
+            Step::Attach => Step::Attach,
+            // Attached once and not any more: somebody took it off, or is about to.
+            Step::Protect(_) | Step::Detach(_) | Step::Delete => Step::Delete,
+            Step::Ready => Step::Ready,
+        };
+    }
+
+    fn take_looked(&mut self, eni: &EniId, record: &EniRecord, began: Instant, out: &mut Out<'_>) {
+        let Some(process) = self.lifecycle.enis.get_mut(eni) else {
+            return;
+        };
+        process.subnet = Some(record.subnet.clone());
+        let (index, leaving) = (process.index, process.is_leaving());
+        if self.pool.eni(eni).is_none() && !leaving {
+            self.insert(record, index, NetworkCard(0), out.boot());
+        }
+        if leaving {
+            self.set_leaving(eni);
+        } else {
+            self.compare_addresses(record, began, out);
+        }
+    }
+
+    /// EC2 doesn't know the ENI: a young one may be invisible; otherwise, without a link, it is gone.
+    fn not_seen(&mut self, eni: &EniId, now: Instant, out: &mut Out<'_>) {
+        self.put_off(eni, now);
+        let patience = self
+            .lifecycle
+            .enis
+            .get(eni)
+            .is_some_and(|process| process.failures < 9);
+        let linked = self.pool.eni(eni).is_some_and(|record| {
+            self.links
+                .as_ref()
+                .is_none_or(|links| links.macs.contains(&record.mac))
+        });
+        if !patience && !linked {
+            self.depart(eni, Departure::ByOthers, out);
+        }
+    }
+
+    /// An open intent of an earlier process: the step is taken up where it was.
+    pub(crate) fn resume(&mut self, eni: &EniId, step: Step) {
+        let index = self.lifecycle.free_index(None).unwrap_or(DeviceIndex(1));
+        let process = self
+            .lifecycle
+            .enis
+            .entry(eni.clone())
+            .or_insert_with(|| Process::new(step.clone(), index));
+        process.step = step;
+        if let Some(record) = self.pool.eni_mut(eni) {
+            record.state = pool::eni::EniState::Leaving;
+        }
+    }
+
+    /// An open intent for an ENI that EC2 doesn't list as attached: nothing is done before a look.
+    pub(crate) fn resume_looking(
+        &mut self,
+        eni: &EniId,
+        step: Step,
+        index: DeviceIndex,
+        now: Instant,
+    ) {
+        let mut process = Process::new(step, index);
+        process.created = Some(now);
+        process.look_at = Some(now);
+        self.lifecycle.enis.insert(eni.clone(), process);
+    }
+}
+
+fn is_young(process: &Process, now: Instant) -> bool {
+    process
+        .created
+        .is_some_and(|created| now.since(created) < INVISIBLE)
+}
+
+/// Whether the error will meet the next call of the action too, whatever ENI it names.
+fn concerns_action(error: &CallError) -> bool {
+    match error {
+        CallError::Unknown(_) => true,
+        CallError::Refused(refusal) => match refusal.class {
+            Class::Throttled
+            | Class::SubnetFull
+            | Class::SubnetFragmented
+            | Class::EniLimit
+            | Class::AddressesAboveType
+            | Class::Quota
+            | Class::ConfigurationMissing
+            | Class::Denied
+            | Class::Expired
+            | Class::TokenMismatch
+            | Class::Invalid => true,
+            Class::AddressLimit
+            | Class::NotFound
+            | Class::InUse
+            | Class::AlreadyAssigned
+            | Class::WrongState
+            | Class::Transient => false,
+        },
+    }
+}

@@ -1,0 +1,262 @@
+//! Requests: arrival, answers, abandonment, refusal. Part of [`Node`].
+//!
+//! Must not: send anything to EC2. An answer leaves only when the checkpoint says the same.
+
+use crate::effect::{Answer, Effect, File};
+use crate::event::{Request, RequestId};
+use crate::node::{Node, Out};
+use crate::notice::Notice;
+use crate::requests::{Granted, Verb, Waiter};
+use model::pod::{PodKey, PodName};
+use model::reason::Reason;
+use model::time::Instant;
+use pool::inventory::Grant;
+
+impl Node {
+    pub(crate) fn arrive(&mut self, id: RequestId, request: Request, out: &mut Out<'_>) {
+        match request {
+            Request::Add { key, pod, deadline } => self.arrive_add(
+                id,
+                Waiter {
+                    key,
+                    pod,
+                    since: out.boot(),
+                    deadline,
+                },
+                out,
+            ),
+            Request::Del { key, deadline } => self.arrive_del(id, &key, deadline, out),
+        }
+    }
+
+    fn arrive_add(&mut self, id: RequestId, waiter: Waiter, out: &mut Out<'_>) {
+        if self.stopping {
+            return self.refuse(id, &waiter, Reason::Stopping, out);
+        }
+        for older in self.requests.older_sandboxes(&waiter.key, &waiter.pod) {
+            if let Some(superseded) = self.requests.stop_waiting(older) {
+                let reason = Reason::Superseded {
+                    container: waiter.key.container.clone(),
+                };
+                self.refuse(older, &superseded, reason, out);
+            }
+        }
+        self.requests.wait(id, waiter);
+    }
+
+    /// DEL ends every earlier ADD of its key, then releases what the key holds.
+    fn arrive_del(&mut self, id: RequestId, key: &PodKey, deadline: Instant, out: &mut Out<'_>) {
+        for waiting in self.requests.waiting_for(key) {
+            if let Some(waiter) = self.requests.stop_waiting(waiting) {
+                self.refuse(waiting, &waiter, Reason::Deleted, out);
+            }
+        }
+        for granted in self.requests.granted_adds(key) {
+            self.take_back(granted, Reason::Deleted, out);
+        }
+        let released = self.pool.release(out.boot(), key);
+        if let Some(grant) = &released {
+            self.requests.forget(&grant.key);
+            self.commit.touch(File::Checkpoint);
+            out.note(Notice::Deleted {
+                key: grant.key.clone(),
+                address: grant.address,
+            });
+        }
+        let answer = del_answer(released.clone());
+        let pod = PodName::default();
+        self.requests.grant(
+            id,
+            Granted {
+                key: key.clone(),
+                pod,
+                since: out.boot(),
+                deadline,
+                verb: Verb::Del,
+                released,
+            },
+        );
+        self.emit_after(Effect::Reply(id, answer), out);
+    }
+
+    /// The caller is gone: nobody is answered, and an address that nobody was told of becomes free at once.
+    pub(crate) fn abandon(&mut self, id: RequestId) {
+        if self.requests.stop_waiting(id).is_some() || !self.commit.revoke(id) {
+            return;
+        }
+        if let Some(granted) = self.requests.ungrant(id)
+            && granted.verb == Verb::Add
+        {
+            self.give_back_unwanted(&granted.key);
+        }
+    }
+
+    fn give_back_unwanted(&mut self, key: &PodKey) {
+        if self.requests.is_unwanted(key) && self.pool.give_back(key).is_some() {
+            self.commit.touch(File::Checkpoint);
+        }
+    }
+
+    /// Turns a held answer to an ADD into a refusal.
+    fn take_back(&mut self, id: RequestId, reason: Reason, out: &mut Out<'_>) {
+        if !self.commit.revoke(id) {
+            return;
+        }
+        if let Some(granted) = self.requests.ungrant(id) {
+            let waiter = Waiter {
+                key: granted.key,
+                pod: granted.pod,
+                since: granted.since,
+                deadline: granted.deadline,
+            };
+            self.refuse(id, &waiter, reason, out);
+        }
+    }
+
+    pub(crate) fn refuse(&self, id: RequestId, waiter: &Waiter, reason: Reason, out: &mut Out<'_>) {
+        out.note(Notice::Refused {
+            key: waiter.key.clone(),
+            pod: waiter.pod.clone(),
+            reason: reason.clone(),
+        });
+        out.effects.push(Effect::Reply(id, Answer::Refused(reason)));
+    }
+
+    /// The process was told to stop: waiters learn it at once, what is granted still becomes durable and leaves.
+    pub(crate) fn stop(&mut self, out: &mut Out<'_>) {
+        self.stopping = true;
+        let waiting: Vec<_> = self.requests.waiting().map(|(id, _)| id).collect();
+        for id in waiting {
+            if let Some(waiter) = self.requests.stop_waiting(id) {
+                self.refuse(id, &waiter, Reason::Stopping, out);
+            }
+        }
+    }
+
+    /// Gives addresses to waiters in order of arrival.
+    pub(crate) fn serve(&mut self, out: &mut Out<'_>) {
+        if !self.is_serving() {
+            return;
+        }
+        let waiting: Vec<_> = self
+            .requests
+            .waiting()
+            .map(|(id, waiter)| (id, waiter.clone()))
+            .collect();
+        for (id, waiter) in waiting {
+            let held = self.pool.holder(&waiter.key);
+            let fresh = held.is_none();
+            let Some(grant) = held.or_else(|| self.pool.assign(out.now, &waiter.key, &waiter.pod))
+            else {
+                continue;
+            };
+            if fresh {
+                self.commit.touch(File::Checkpoint);
+            }
+            self.requests.stop_waiting(id);
+            let Waiter {
+                key,
+                pod,
+                since,
+                deadline,
+            } = waiter;
+            self.requests.grant(
+                id,
+                Granted {
+                    key,
+                    pod,
+                    since,
+                    deadline,
+                    verb: Verb::Add,
+                    released: None,
+                },
+            );
+            self.emit_after(Effect::Reply(id, Answer::Added(grant)), out);
+        }
+    }
+
+    /// Lets an answer leave when the checkpoint is durable.
+    fn emit_after(&mut self, effect: Effect, out: &mut Out<'_>) {
+        let mut released = Vec::new();
+        self.commit.after(File::Checkpoint, effect, &mut released);
+        for effect in released {
+            self.emit(effect, out);
+        }
+    }
+
+    /// An effect that was held back leaves now.
+    pub(crate) fn emit(&mut self, effect: Effect, out: &mut Out<'_>) {
+        if let Effect::Reply(id, answer) = &effect {
+            let granted = self.requests.ungrant(*id);
+            if let (Answer::Added(grant), Some(granted)) = (answer, granted) {
+                self.requests.tell(granted.key.clone());
+                out.note(added(grant, &granted, out.boot()));
+            }
+        }
+        out.effects.push(effect);
+    }
+
+    /// Answers whoever's deadline has come: waiters with the reason, held ADDs with the write error, held DELs with
+    /// success all the same (the worst case is a leak that the sweep ends).
+    pub(crate) fn expire(&mut self, out: &mut Out<'_>) {
+        let (waiting, granted) = self.requests.expired(out.boot());
+        for id in waiting {
+            if let Some(waiter) = self.requests.stop_waiting(id) {
+                let reason = self.reason(&waiter, out.boot());
+                self.refuse(id, &waiter, reason, out);
+            }
+        }
+        let text = self
+            .commit
+            .error(File::Checkpoint)
+            .unwrap_or("the write has not finished in time")
+            .to_owned();
+        for id in granted {
+            let Some(granted) = self.requests.ungrant(id) else {
+                continue;
+            };
+            self.commit.revoke(id);
+            match granted.verb {
+                Verb::Del => out
+                    .effects
+                    .push(Effect::Reply(id, del_answer(granted.released))),
+                Verb::Add => {
+                    let Granted {
+                        key,
+                        pod,
+                        since,
+                        deadline,
+                        ..
+                    } = granted;
+                    let waiter = Waiter {
+                        key,
+                        pod,
+                        since,
+                        deadline,
+                    };
+                    self.refuse(
+                        id,
+                        &waiter,
+                        Reason::CheckpointNotWritable { text: text.clone() },
+                        out,
+                    );
+                    self.give_back_unwanted(&waiter.key);
+                }
+            }
+        }
+    }
+}
+
+fn del_answer(released: Option<Grant>) -> Answer {
+    released.map_or(Answer::UnknownPod, Answer::Deleted)
+}
+
+fn added(grant: &Grant, granted: &Granted, now: Instant) -> Notice {
+    Notice::Added {
+        key: granted.key.clone(),
+        pod: granted.pod.clone(),
+        address: grant.address,
+        eni: grant.eni.clone(),
+        waited: now.since(granted.since),
+    }
+}

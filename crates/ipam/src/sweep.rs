@@ -1,0 +1,97 @@
+//! Allocations whose client died between our answer and its DEL: found by the missing host link.
+//!
+//! Must not: release anything (the node does). A link without its route is damage to repair, never a reason to release.
+
+use crate::event::LinkView;
+use model::allocation::Allocation;
+use model::pod::PodKey;
+use model::time::{Duration, Instant};
+use std::collections::BTreeMap;
+
+/// How long the link must be missing: the longest ADD (90 s) and 60 s more, so that a plugin that is still wiring
+/// never loses its address.
+pub(crate) const AFTER: Duration = Duration::from_secs(150);
+
+/// Since when which allocation's link is missing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sweep {
+    missing: BTreeMap<PodKey, Instant>,
+}
+
+impl Sweep {
+    /// Looks at the links; returns the allocations to release. Entries without a pod name are never swept.
+    pub(crate) fn look<'a>(
+        &mut self,
+        now: Instant,
+        links: &LinkView,
+        allocations: impl Iterator<Item = &'a Allocation>,
+    ) -> Vec<Allocation> {
+        let mut missing = BTreeMap::new();
+        let mut swept = Vec::new();
+        for allocation in allocations.filter(|allocation| !has_link(allocation, links)) {
+            let since = self.missing.get(&allocation.key).copied().unwrap_or(now);
+            if now.since(since) >= AFTER {
+                swept.push(allocation.clone());
+            } else {
+                missing.insert(allocation.key.clone(), since);
+            }
+        }
+        self.missing = missing;
+        swept
+    }
+}
+
+/// Whether the allocation's pod has a host link, or has no name to find it by.
+pub(crate) fn has_link(allocation: &Allocation, links: &LinkView) -> bool {
+    let suffix = allocation.pod.link_suffix(0);
+    allocation.pod.is_unnamed() || links.names.iter().any(|name| name.ends_with(&suffix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::pod::PodName;
+    use model::time::WallTime;
+    use std::net::Ipv4Addr;
+
+    fn allocation(name: &str) -> Allocation {
+        Allocation {
+            key: PodKey {
+                network: "aws-cni".into(),
+                container: format!("c-{name}"),
+                interface: "eth0".into(),
+            },
+            pod: PodName {
+                namespace: if name.is_empty() { "" } else { "default" }.into(),
+                name: name.into(),
+            },
+            address: Ipv4Addr::new(10, 0, 1, 7),
+            since: WallTime(0),
+            interfaces: 1,
+        }
+    }
+
+    #[test]
+    fn an_allocation_is_swept_only_after_its_link_was_missing_all_the_time() {
+        let (mut sweep, held) = (Sweep::default(), [allocation("web-1"), allocation("")]);
+        let none = LinkView::default();
+        let mut linked = LinkView::default();
+        linked.names.insert("eni0761ccbeace".into());
+        assert!(sweep.look(Instant(0), &none, held.iter()).is_empty());
+        assert!(
+            sweep
+                .look(Instant(100_000), &linked, held.iter())
+                .is_empty()
+        );
+        assert!(
+            sweep.look(Instant(150_000), &none, held.iter()).is_empty(),
+            "it was there in between"
+        );
+        assert!(sweep.look(Instant(299_999), &none, held.iter()).is_empty());
+        assert_eq!(
+            sweep.look(Instant(300_000), &none, held.iter()),
+            [allocation("web-1")],
+            "the unnamed one is exempt"
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! What status, health and introspection show: a snapshot of the machine as plain values. Must not: change anything.
+
+use crate::node::Node;
+use model::card::{DeviceIndex, RouteTable};
+use model::id::{EniId, InstanceId};
+use model::imds::InstanceMetadata;
+use model::time::Instant;
+use pool::eni::EniState;
+use pool::stats::Stats;
+use std::net::Ipv4Addr;
+
+/// Whether ADDs may be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// Start-up has finished.
+    Serving,
+    /// Start-up waits for this.
+    Waiting(String),
+    /// The process was told to stop.
+    Stopping,
+}
+
+/// One ENI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EniView {
+    /// Which.
+    pub id: EniId,
+    /// Its own address.
+    pub primary: Ipv4Addr,
+    /// Position on its card.
+    pub index: DeviceIndex,
+    /// Routing table.
+    pub table: RouteTable,
+    /// Whether pods may use it.
+    pub state: EniState,
+    /// False: not ours to touch.
+    pub managed: bool,
+    /// Secondary addresses, whatever their state.
+    pub addresses: usize,
+}
+
+/// The machine at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// May ADDs be served.
+    pub health: Health,
+    /// This instance, once known.
+    pub instance: Option<InstanceId>,
+    /// ENIs in order of their ids.
+    pub enis: Vec<EniView>,
+    /// Counters of the inventory.
+    pub stats: Stats,
+    /// ADDs without an address.
+    pub waiters: u32,
+    /// Answers and calls that wait for a write.
+    pub held_effects: usize,
+    /// Operations in flight.
+    pub operations: usize,
+    /// Announced mutations whose outcome is not known.
+    pub open_intents: usize,
+}
+
+impl Node {
+    /// Whether ADDs may be served, else why not.
+    pub fn health(&self) -> Health {
+        match &self.boot {
+            _ if self.stopping => Health::Stopping,
+            Some(boot) => Health::Waiting(boot.waiting_for.clone()),
+            None => Health::Serving,
+        }
+    }
+
+    /// Identity of the instance, once IMDS has told it.
+    pub fn metadata(&self) -> Option<&InstanceMetadata> {
+        self.world.metadata.as_ref()
+    }
+
+    /// A snapshot.
+    pub fn view(&self, now: Instant) -> View {
+        let enis = self.pool.enis().map(|eni| EniView {
+            id: eni.id.clone(),
+            primary: eni.primary,
+            index: eni.index,
+            table: eni.table(),
+            state: eni.state,
+            managed: eni.managed,
+            addresses: self.pool.addresses(&eni.id).count(),
+        });
+        View {
+            health: self.health(),
+            instance: self
+                .world
+                .metadata
+                .as_ref()
+                .map(|metadata| metadata.instance.clone()),
+            enis: enis.collect(),
+            stats: self.pool.stats(now),
+            waiters: self.requests.waiters(),
+            held_effects: self.commit.held(),
+            operations: self.ops.len(),
+            open_intents: self.intents.calls().count(),
+        }
+    }
+}

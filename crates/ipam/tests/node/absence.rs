@@ -1,0 +1,162 @@
+//! What proves that something is gone.
+
+use crate::harness::{Bench, address, eni, key, mac, pod, record};
+use ipam::boot::Restored;
+use ipam::notice::Notice;
+use model::allocation::{Allocation, BootId, Checkpoint, Extension};
+use model::call::{Call, Reply, Scope};
+use model::settings::NodeSettings;
+use model::time::WallTime;
+
+fn attached(call: &Call) -> bool {
+    matches!(call, Call::DescribeInterfaces(Scope::AttachedTo(_)))
+}
+
+fn two_enis() -> Bench {
+    let mut bench = Bench::new(NodeSettings::default(), Restored::default());
+    bench.boot(vec![record(0, 9), record(1, 9)]);
+    bench
+}
+
+#[test]
+fn an_eni_that_ec2_does_not_list_stays_while_its_link_is_there() {
+    let mut bench = two_enis();
+    bench.add("a", "web-0"); // else the second ENI would be given back as spare
+    let link = format!("eni{}", pod("web-0").link_suffix(0));
+    bench.links.names.insert(link);
+    bench.see_links();
+    bench.pass(300_000);
+    bench.answer(attached, Ok(Reply::Interfaces(vec![record(0, 9)])));
+    assert!(
+        bench
+            .node
+            .view(bench.now().boot)
+            .enis
+            .iter()
+            .any(|seen| seen.id == eni(1))
+    );
+    bench.links.macs.remove(&mac(1));
+    bench.see_links();
+    bench.pass(300_000);
+    bench.answer(attached, Ok(Reply::Interfaces(vec![record(0, 9)])));
+    assert!(
+        !bench
+            .node
+            .view(bench.now().boot)
+            .enis
+            .iter()
+            .any(|seen| seen.id == eni(1))
+    );
+    assert!(bench.notices.contains(&Notice::EniGone {
+        eni: eni(1),
+        by_us: false
+    }));
+}
+
+#[test]
+fn a_missing_link_alone_keeps_new_pods_off_the_eni() {
+    let mut bench = two_enis();
+    bench.links.macs.remove(&mac(1));
+    bench.see_links();
+    for n in 0..9 {
+        let add = bench.add(&format!("c{n}"), &format!("web-{n}"));
+        assert!(
+            bench.granted(add).unwrap() < address(1, 0),
+            "taken from the other ENI"
+        );
+    }
+    let add = bench.add("c9", "web-9");
+    assert_eq!(bench.granted(add), None);
+    bench.links.macs.insert(mac(1));
+    bench.see_links();
+    assert!(bench.granted(add).is_some());
+}
+
+#[test]
+fn an_address_is_lost_only_when_two_reads_a_minute_apart_lack_it() {
+    let mut bench = Bench::serving(NodeSettings::default(), 9);
+    let add = bench.add("a", "web-0");
+    let held = bench.granted(add).unwrap();
+    let mut without = record(0, 9);
+    without.addresses.retain(|known| known.address != held);
+    bench.pass(300_000);
+    bench.answer(attached, Ok(Reply::Interfaces(vec![without.clone()])));
+    assert!(
+        !bench
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::AddressLost { .. }))
+    );
+    bench.pass(60_000);
+    bench.answer(attached, Ok(Reply::Interfaces(vec![without])));
+    assert!(bench.notices.contains(&Notice::AddressLost {
+        key: key("a"),
+        address: held
+    }));
+    bench.del("a");
+    bench.pass(60_000);
+    let stats = bench.node.view(bench.now().boot).stats;
+    assert_eq!(stats.total, 8, "it is given to nobody any more");
+}
+
+#[test]
+fn a_held_address_whose_eni_is_not_listed_at_start_stays_held() {
+    let allocation = Allocation {
+        key: key("a"),
+        pod: pod("web-0"),
+        address: address(1, 1),
+        since: WallTime(0),
+        interfaces: 1,
+    };
+    let boot_id = BootId("boot-1".into());
+    let extension = Some(Extension {
+        boot_id: boot_id.clone(),
+        cooling: vec![],
+    });
+    let checkpoint = Some(Checkpoint {
+        allocations: vec![allocation],
+        extension,
+    });
+    let mut bench = Bench::new(
+        NodeSettings::default(),
+        Restored {
+            checkpoint,
+            journal: vec![],
+            boot_id,
+        },
+    );
+    bench.boot(vec![record(0, 9)]);
+    assert!(
+        bench.mutations().is_empty(),
+        "the inventory only looks smaller than it is: {:?}",
+        bench.call_names()
+    );
+    bench.links.macs.insert(mac(1));
+    bench.see_links();
+    bench.pass(15_000);
+    bench.answer(
+        attached,
+        Ok(Reply::Interfaces(vec![record(0, 9), record(1, 9)])),
+    );
+    let again = bench.add("a", "web-0");
+    assert_eq!(bench.granted(again), Some(address(1, 1)));
+    let view = bench.node.view(bench.now().boot);
+    assert_eq!((view.stats.held, view.stats.total), (1, 18));
+}
+
+#[test]
+fn an_allocation_whose_pod_never_had_a_link_is_swept() {
+    let mut bench = Bench::serving(NodeSettings::default(), 9);
+    bench.add("a", "web-0");
+    for _ in 0..6 {
+        bench.see_links();
+        bench.pass(30_000);
+    }
+    assert!(
+        bench
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Swept { .. }))
+    );
+    assert_eq!(bench.node.view(bench.now().boot).stats.held, 0);
+}

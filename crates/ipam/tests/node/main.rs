@@ -1,0 +1,11 @@
+//! Behaviour of the machine, event by event: what is durable before what leaves, what an unknown outcome means, what
+//! absence proves. The simulator looks for what nobody thought of; here stands what must never change.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod absence;
+mod boot;
+mod durable;
+mod growth;
+mod harness;
+mod requests;
+mod unknown;
