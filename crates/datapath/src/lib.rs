@@ -6,6 +6,9 @@
 //! Driven by: `cni-plugin` (pods), `ipamd` (ENIs and the node), `vpcctl`.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+/// A pod's namespace, for callers that may not use `netlink` themselves.
+pub use netlink::namespace;
+
 pub mod apply;
 pub mod diff;
 mod encode;

@@ -6,6 +6,7 @@
 
 use crate::budget::backoff;
 use crate::event::LinkView;
+use crate::intents::{Ending, LINGER};
 use crate::lifecycle::{Creation, Step};
 use crate::node::{CALL_DEADLINE, Node, Out};
 use crate::notice::Notice;
@@ -23,7 +24,6 @@ use model::settings::NodeSettings;
 use model::time::{Duration, Instant};
 use pool::inventory::{Inventory, PoolLimits};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 
 /// What an earlier process left on disk, and the boot this process runs in.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +43,8 @@ pub(crate) struct Boot {
     pub(crate) notices: Vec<Notice>,
     /// The checkpoint has no extension: upstream wrote it, its entries are judged by their links.
     judge_by_links: bool,
+    /// The checkpoint was written in this boot: what was released lately is known.
+    remembers: bool,
     attached: Option<(Instant, Vec<EniRecord>)>,
     pub(crate) retry_at: Option<Instant>,
     failures: u32,
@@ -79,6 +81,7 @@ impl Node {
             .as_ref()
             .is_none_or(|extension| extension.boot_id == self.boot_id);
         boot.judge_by_links = checkpoint.extension.is_none();
+        boot.remembers = checkpoint.extension.is_some() && same_boot;
         for allocation in checkpoint.allocations {
             let (key, address) = (allocation.key.clone(), allocation.address);
             let why = if !same_boot {
@@ -243,6 +246,7 @@ impl Node {
     fn finish_boot(&mut self, metadata: &InstanceMetadata, links: &LinkView, out: &mut Out<'_>) {
         let Some(Boot {
             judge_by_links,
+            remembers,
             attached: Some((began, records)),
             ..
         }) = self.boot.take()
@@ -250,13 +254,14 @@ impl Node {
             return;
         };
         self.apply_limits();
+        if !remembers {
+            self.distrust(out.boot());
+        }
         if judge_by_links {
             self.drop_unlinked(links, out);
         }
         let orphan_look = Call::DescribeInterfaces(Scope::MadeFor(metadata.instance.clone()));
-        let releases = self.take_releases(&records, out.boot());
         self.observe_attached(began, &records, out);
-        self.release_again(releases);
         self.resolve_intents(&records, out.boot());
         self.hold_routed(out);
         if self.settings.provisioning {
@@ -309,39 +314,6 @@ impl Node {
         }
     }
 
-    /// Open releases of listed ENIs, which are announced anew once the inventory shows what nobody holds or cools.
-    fn take_releases(&mut self, records: &[EniRecord], now: Instant) -> Vec<(EniId, Ipv4Addr)> {
-        let listed = |eni: &EniId| records.iter().any(|record| record.id == *eni);
-        let open: Vec<_> = self
-            .intents
-            .calls()
-            .filter_map(|(number, call)| {
-                let Call::UnassignAddresses { eni, addresses } = call else {
-                    return None;
-                };
-                Some((number, eni, addresses))
-            })
-            .filter(|(_, eni, _)| listed(eni))
-            .map(|(number, eni, addresses)| (number, eni.clone(), addresses.clone()))
-            .collect();
-        let mut releases = Vec::new();
-        for (number, eni, addresses) in open {
-            self.intents.settle(number, now, false);
-            releases.extend(addresses.into_iter().map(|address| (eni.clone(), address)));
-        }
-        releases
-    }
-
-    fn release_again(&mut self, releases: Vec<(EniId, Ipv4Addr)>) {
-        for (eni, address) in releases {
-            if let Some(process) = self.lifecycle.enis.get_mut(&eni)
-                && self.pool.start_leaving(address)
-            {
-                process.releasing.push(address);
-            }
-        }
-    }
-
     /// Open intents come first: each is treated like a call whose outcome is unknown. Of several that name one ENI the
     /// newest counts, the others were settled before it was announced.
     fn resolve_intents(&mut self, records: &[EniRecord], now: Instant) {
@@ -367,7 +339,7 @@ impl Node {
                         .creations
                         .insert(create.token.clone(), creation);
                 }
-                (Call::UnassignAddresses { .. }, _) => reminders.push(number),
+                (Call::UnassignAddresses { eni, .. }, _) => reminders.push((number, eni.clone())),
                 (_, Some(eni)) => settled.extend(
                     newest
                         .insert(eni.clone(), (number, call.clone()))
@@ -377,11 +349,15 @@ impl Node {
             }
         }
         for number in settled {
-            self.intents.settle(number, now, false);
+            self.intents.strike(number);
         }
-        // Of an ENI that is not listed (yet): they only remind of addresses that a lagging describe may still show.
-        for number in reminders {
-            self.intents.settle(number, now, true);
+        // A release is not repeated: what EC2 lists once it cannot be carried out any more is true, and until then the
+        // ENI takes no call.
+        for (number, eni) in reminders {
+            self.intents.settle(number, now, Ending::Done);
+            if let Some(process) = self.lifecycle.enis.get_mut(&eni) {
+                process.look_at = Some(now.after(LINGER));
+            }
         }
         for (eni, (number, call)) in newest {
             self.resolve_intent(&eni, number, call, now);
@@ -396,12 +372,13 @@ impl Node {
             Call::AssignAddresses { .. } => {
                 // Never repeated: a describe that begins one call deadline from now says what the ENI owns.
                 if let Some(process) = self.lifecycle.enis.get_mut(eni) {
-                    process.look_at = Some(now.after(CALL_DEADLINE));
+                    let look = now.after(CALL_DEADLINE);
+                    process.look_at = Some(process.look_at.map_or(look, |at| at.max(look)));
                 }
             }
             Call::DetachInterface { .. } | Call::DeleteInterface { .. } if held => {
                 // A pod holds an address of it: the release is struck.
-                self.intents.settle(number, now, false);
+                self.intents.strike(number);
             }
             Call::DetachInterface { attachment, .. } => self.resume(eni, Step::Detach(attachment)),
             Call::DeleteInterface { .. } => self.resume(eni, Step::Delete),
@@ -420,13 +397,13 @@ impl Node {
             | Call::DeleteOnTermination { .. }
             | Call::CreateTags { .. } => {
                 // The observation has told: what is missing is asked for anew.
-                self.intents.settle(number, now, false);
+                self.intents.strike(number);
             }
             Call::DescribeInterfaces(_)
             | Call::DescribeSubnets { .. }
             | Call::DescribeInstanceType { .. }
             | Call::UnassignAddresses { .. }
-            | Call::CreateInterface(_) => self.intents.settle(number, now, false),
+            | Call::CreateInterface(_) => self.intents.strike(number),
         }
     }
 }

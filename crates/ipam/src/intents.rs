@@ -1,7 +1,8 @@
 //! The intent journal in memory: announced mutations, settled or not. Must not: send anything or touch a file.
 //!
-//! A release (unassign) stays in the journal for [`LINGER`] after it was done: EC2's describe may still list the address
-//! for a while, and a restarted machine would otherwise hand it out.
+//! What took something away (unassign, delete) stays in the journal for [`LINGER`] after it was done: EC2's describe may
+//! still list it for a while, and a restarted machine would otherwise hand it out. When one of its tries had an unknown outcome, that
+//! try may still be carried out: an address that EC2 assigns to us again meanwhile is not used before the time is up.
 
 use model::call::Call;
 use model::id::EniId;
@@ -13,6 +14,17 @@ use std::net::Ipv4Addr;
 /// Longer than any describe was seen to lag (peers-and-ec2.md §10.6: 30 s).
 pub(crate) const LINGER: Duration = Duration::from_secs(60);
 
+/// How an announced call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It was carried out, or what it takes away is not there.
+    Done,
+    /// It was refused and is not tried again.
+    Refused,
+    /// It was refused and is tried again.
+    Repeated,
+}
+
 /// The announced mutations by number.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Intents {
@@ -23,6 +35,8 @@ pub(crate) struct Intents {
 #[derive(Debug, Clone)]
 struct Entry {
     call: Call,
+    /// An earlier try of the call may yet be carried out.
+    doubt: bool,
     /// Set once the call is done: the entry only reminds of addresses that describe may still show.
     lingers_until: Option<Instant>,
 }
@@ -37,6 +51,7 @@ impl Intents {
                     intent.number,
                     Entry {
                         call: intent.call,
+                        doubt: true,
                         lingers_until: None,
                     },
                 )
@@ -63,22 +78,51 @@ impl Intents {
             number,
             Entry {
                 call: call.clone(),
+                doubt: false,
                 lingers_until: None,
             },
         );
         (number, true)
     }
 
-    /// The outcome of the call is known. A done release lingers.
-    pub(crate) fn settle(&mut self, number: u64, now: Instant, done: bool) {
+    /// A try of the call has an unknown outcome: it may be carried out later.
+    pub(crate) fn doubt(&mut self, number: u64) {
+        if let Some(entry) = self.open.get_mut(&number) {
+            entry.doubt = true;
+        }
+    }
+
+    /// The outcome of the call is known. What took something away lingers when it was done, and when it was refused for
+    /// good though an earlier try may yet be carried out; such a call that is to be repeated stays open.
+    pub(crate) fn settle(&mut self, number: u64, now: Instant, ending: Ending) {
         let Some(entry) = self.open.get_mut(&number) else {
             return;
         };
-        if done && matches!(entry.call, Call::UnassignAddresses { .. }) {
-            entry.lingers_until = Some(now.after(LINGER));
-        } else {
-            self.open.remove(&number);
+        let takes_away = matches!(
+            entry.call,
+            Call::UnassignAddresses { .. } | Call::DeleteInterface { .. }
+        );
+        let doubtful = entry.doubt && takes_away;
+        match ending {
+            Ending::Repeated if doubtful => {}
+            Ending::Done if takes_away => entry.lingers_until = Some(now.after(LINGER)),
+            Ending::Refused if doubtful => entry.lingers_until = Some(now.after(LINGER)),
+            Ending::Done | Ending::Refused | Ending::Repeated => {
+                self.open.remove(&number);
+            }
         }
+    }
+
+    /// The call is not to be made (again), whatever became of it.
+    pub(crate) fn strike(&mut self, number: u64) {
+        self.open.remove(&number);
+    }
+
+    /// Whether the ENI was deleted a moment ago, or is being deleted: a describe that lists it proves nothing.
+    pub(crate) fn is_deleted(&self, eni: &EniId) -> bool {
+        self.open.values().any(
+            |entry| matches!(&entry.call, Call::DeleteInterface { eni: deleted } if deleted == eni),
+        )
     }
 
     /// Forgets every open intent that names the ENI: it is gone, or EC2 has told where it stands. Reminders stay.
@@ -89,31 +133,39 @@ impl Intents {
         self.open.len() != before
     }
 
-    /// An assign gave these addresses back to us: they are no longer released.
-    pub(crate) fn reassigned(&mut self, addresses: &[Ipv4Addr]) -> bool {
+    /// An assign gave these addresses back to the same ENI: they are no longer released, unless a try of the release may
+    /// yet be carried out.
+    pub(crate) fn reassigned(&mut self, to: &EniId, addresses: &[Ipv4Addr]) -> bool {
         let mut changed = false;
         self.open.retain(|_, entry| {
-            if entry.lingers_until.is_none() {
+            if entry.lingers_until.is_none() || entry.doubt {
                 return true;
             }
             let Call::UnassignAddresses {
+                eni,
                 addresses: released,
-                ..
             } = &mut entry.call
             else {
                 return true;
             };
-            let before = released.len();
-            released.retain(|address| !addresses.contains(address));
-            changed |= released.len() != before;
+            if eni == to {
+                let before = released.len();
+                released.retain(|address| !addresses.contains(address));
+                changed |= released.len() != before;
+            }
             !released.is_empty()
         });
         changed
     }
 
-    /// Whether the address was released a moment ago, or is being released: a describe that lists it proves nothing.
-    pub(crate) fn is_released(&self, address: Ipv4Addr) -> bool {
-        self.open.values().any(|entry| matches!(&entry.call, Call::UnassignAddresses { addresses, .. } if addresses.contains(&address)))
+    /// Whether the ENI released the address a moment ago, or is doing so: a describe that lists it there proves nothing.
+    pub(crate) fn is_released(&self, from: &EniId, address: Ipv4Addr) -> bool {
+        self.open.values().any(|entry| {
+            let Call::UnassignAddresses { eni, addresses } = &entry.call else {
+                return false;
+            };
+            eni == from && addresses.contains(&address)
+        })
     }
 
     /// Drops reminders whose time has come; true when any was.
@@ -156,9 +208,13 @@ impl Intents {
 mod tests {
     use super::*;
 
+    fn eni() -> EniId {
+        "eni-1".parse().unwrap()
+    }
+
     fn unassign(last: u8) -> Call {
         Call::UnassignAddresses {
-            eni: "eni-1".parse().unwrap(),
+            eni: eni(),
             addresses: vec![Ipv4Addr::new(10, 0, 1, last)],
         }
     }
@@ -171,7 +227,7 @@ mod tests {
         }]);
         assert_eq!(intents.announce(&unassign(1)), (7, false));
         assert_eq!(intents.announce(&unassign(2)), (8, true));
-        intents.settle(8, Instant(0), false);
+        intents.settle(8, Instant(0), Ending::Refused);
         assert_eq!(intents.announce(&unassign(2)), (9, true));
     }
 
@@ -179,8 +235,8 @@ mod tests {
     fn a_done_release_lingers_until_no_describe_can_show_it() {
         let mut intents = Intents::default();
         let (number, _) = intents.announce(&unassign(1));
-        intents.settle(number, Instant(1_000), true);
-        assert!(intents.is_released(Ipv4Addr::new(10, 0, 1, 1)));
+        intents.settle(number, Instant(1_000), Ending::Done);
+        assert!(intents.is_released(&eni(), Ipv4Addr::new(10, 0, 1, 1)));
         assert_eq!(intents.calls().count(), 0, "nothing is open any more");
         assert_eq!(
             intents.journal().len(),
@@ -189,7 +245,18 @@ mod tests {
         );
         assert!(!intents.expire(Instant(60_999)));
         assert!(intents.expire(Instant(61_000)));
-        assert!(!intents.is_released(Ipv4Addr::new(10, 0, 1, 1)));
+        assert!(!intents.is_released(&eni(), Ipv4Addr::new(10, 0, 1, 1)));
+    }
+
+    #[test]
+    fn an_address_whose_release_may_yet_be_carried_out_is_not_taken_back() {
+        let mut intents = Intents::default();
+        let (number, _) = intents.announce(&unassign(1));
+        intents.doubt(number);
+        intents.settle(number, Instant(0), Ending::Done);
+        assert!(!intents.reassigned(&eni(), &[Ipv4Addr::new(10, 0, 1, 1)]));
+        assert!(intents.is_released(&eni(), Ipv4Addr::new(10, 0, 1, 1)));
+        assert!(intents.expire(Instant(60_000)));
     }
 
     #[test]
@@ -197,11 +264,11 @@ mod tests {
         let mut intents = Intents::default();
         let (number, _) = intents.announce(&unassign(1));
         assert!(
-            !intents.reassigned(&[Ipv4Addr::new(10, 0, 1, 1)]),
+            !intents.reassigned(&eni(), &[Ipv4Addr::new(10, 0, 1, 1)]),
             "still open: its own reply is to come"
         );
-        intents.settle(number, Instant(0), true);
-        assert!(intents.reassigned(&[Ipv4Addr::new(10, 0, 1, 1)]));
-        assert!(!intents.is_released(Ipv4Addr::new(10, 0, 1, 1)));
+        intents.settle(number, Instant(0), Ending::Done);
+        assert!(intents.reassigned(&eni(), &[Ipv4Addr::new(10, 0, 1, 1)]));
+        assert!(!intents.is_released(&eni(), Ipv4Addr::new(10, 0, 1, 1)));
     }
 }

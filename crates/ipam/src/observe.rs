@@ -7,16 +7,23 @@ use crate::event::LinkView;
 use crate::lifecycle::{Process, Step};
 use crate::node::{Node, Out};
 use crate::notice::Notice;
+use crate::refresh::ORPHAN_VISIBLE;
 use ipnetwork::IpNetwork;
+use model::allocation::Cooling;
 use model::call::{INSTANCE_TAG, NO_MANAGE_TAG};
 use model::card::{DeviceIndex, NetworkCard};
 use model::eni::{EniKind, EniRecord, EniStatus};
 use model::id::EniId;
-use model::time::Instant;
+use model::time::{Duration, Instant};
 use pool::address::AddressState;
 use pool::eni::{Eni, EniState};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
+
+/// By this time of a boot everything that was done to the instance's ENIs before the boot is visible.
+const DISTRUST: Instant = Instant(60_000);
+/// Time for the read that confirms what was listed earlier.
+const CONFIRMATION: Duration = Duration::from_secs(15);
 
 impl Node {
     /// Everything attached to the instance, as a read that began then shows it.
@@ -26,6 +33,7 @@ impl Node {
         records: &[EniRecord],
         out: &mut Out<'_>,
     ) {
+        self.confirm_suspects(began, records);
         for record in records {
             self.adopt(record, began, out);
         }
@@ -70,7 +78,11 @@ impl Node {
         else {
             return;
         };
-        if !self.lifecycle.enis.contains_key(&record.id) {
+        let known = self.lifecycle.enis.contains_key(&record.id);
+        if !known && self.intents.is_deleted(&record.id) {
+            return;
+        }
+        if !known {
             let step = if is_primary
                 || attachment.delete_on_termination
                 || !self.is_ours(record)
@@ -183,7 +195,7 @@ impl Node {
         self.pool.set_prefixes(&record.id, record.prefixes.clone());
         if self.truth.may_add(&record.id, began) {
             for address in &listed {
-                self.add_address(&record.id, *address);
+                self.add_listed(&record.id, *address, out.boot());
             }
         }
         let lacking: Vec<_> = self
@@ -230,20 +242,53 @@ impl Node {
             .pool
             .state_of(address)
             .is_some_and(|(_, state)| state != AddressState::Lost);
-        if known || self.intents.is_released(address) {
+        if known || self.intents.is_released(eni, address) {
             return;
         }
         self.pool.add_address(eni, address);
-        let routed = self
-            .links
-            .as_ref()
-            .is_some_and(|links| links.routed.contains_key(&address));
         let free = self
             .pool
             .state_of(address)
             .is_some_and(|(_, state)| state == AddressState::Free);
-        if routed && free {
+        let links = self.links.as_ref();
+        if free && links.is_some_and(|links| links.routed.contains_key(&address)) {
             self.pool.hold_by_link(address);
+        }
+    }
+
+    /// Adds an address that a describe lists. Early in a boot that remembers nothing it rests first: the one who ran
+    /// before may have released it, and describes lag.
+    fn add_listed(&mut self, eni: &EniId, address: Ipv4Addr, now: Instant) {
+        if self.pool.state_of(address).is_none()
+            && let Some(until) = self.truth.suspect(address, now)
+        {
+            let until = until.after(CONFIRMATION);
+            self.pool.restore_cooling(Cooling { address, until });
+        }
+        self.add_address(eni, address);
+    }
+
+    /// Nothing is remembered of an earlier process: what EC2 lists in the first minute of a boot is not believed yet.
+    pub(crate) fn distrust(&mut self, now: Instant) {
+        if now < DISTRUST {
+            self.truth.distrust(DISTRUST);
+            self.pace.refresh_by(DISTRUST);
+        }
+    }
+
+    /// A read that began late enough tells which of the suspects are owned; the others were never told to anybody.
+    fn confirm_suspects(&mut self, began: Instant, records: &[EniRecord]) {
+        for address in self.truth.clear_suspects(began) {
+            let listed = records.iter().any(|record| {
+                record
+                    .addresses
+                    .iter()
+                    .any(|known| known.address == address)
+            });
+            let state = self.pool.state_of(address).map(|(_, state)| state);
+            if !listed && state.is_some_and(|state| state != AddressState::Held) {
+                self.pool.forget_address(address);
+            }
         }
     }
 
@@ -289,7 +334,8 @@ impl Node {
             self.pool.unhold_by_link(out.boot(), address);
         }
         if self.is_serving() {
-            for swept in self.sweep.look(out.boot(), &links, self.pool.allocations()) {
+            let held: Vec<_> = self.pool.allocations().cloned().collect();
+            for swept in self.sweep.look(out.boot(), &links, &held) {
                 self.pool.release(out.boot(), &swept.key);
                 self.requests.forget(&swept.key);
                 self.commit.touch(crate::effect::File::Checkpoint);
@@ -355,6 +401,10 @@ impl Node {
         }
         if let Some(primary) = primary {
             self.host.departed(eni, primary);
+        }
+        if departure == Departure::ByOthers {
+            // Perhaps only detached, and left behind.
+            self.pace.orphans_by(out.boot().after(ORPHAN_VISIBLE));
         }
         out.note(Notice::EniGone {
             eni: eni.clone(),

@@ -5,13 +5,15 @@
 
 use crate::budget::backoff;
 use crate::effect::File;
+use crate::intents::{Ending, LINGER};
 use crate::lifecycle::{Process, Step};
 use crate::node::{CALL_DEADLINE, Node, Out};
 use crate::notice::Notice;
 use crate::observe::Departure;
+use crate::refresh::ORPHAN_VISIBLE;
 use model::call::{Call, Reply, Scope};
 use model::card::{DeviceIndex, NetworkCard};
-use model::eni::{EniRecord, EniStatus};
+use model::eni::EniRecord;
 use model::error::{CallError, Class};
 use model::id::{ClientToken, EniId};
 use model::time::{Duration, Instant};
@@ -23,7 +25,7 @@ pub(crate) struct Ended {
     pub(crate) began: Instant,
 }
 
-type Outcome = Result<Reply, CallError>;
+pub(crate) type Outcome = Result<Reply, CallError>;
 
 /// A created ENI may be invisible to other calls for that long (peers-and-ec2.md §10.6).
 const INVISIBLE: Duration = Duration::from_secs(60);
@@ -39,20 +41,17 @@ impl Node {
                     self.looked(eni, ended.began, result, out);
                 }
             }
-            Call::DescribeInterfaces(Scope::AttachedTo(_)) => {
-                if let Ok(Reply::Interfaces(records)) = result {
-                    if self.is_serving() {
-                        self.observe_attached(ended.began, &records, out);
-                    } else {
-                        self.boot_observed(ended.began, records, out);
-                    }
+            Call::DescribeInterfaces(Scope::AttachedTo(_)) => match result {
+                Ok(Reply::Interfaces(records)) if self.is_serving() => {
+                    self.observe_attached(ended.began, &records, out);
                 }
-            }
-            Call::DescribeInterfaces(Scope::MadeFor(_)) => {
-                if let Ok(Reply::Interfaces(records)) = result {
-                    self.observe_made(ended.began, &records);
-                }
-            }
+                Ok(Reply::Interfaces(records)) => self.boot_observed(ended.began, records, out),
+                Ok(_) | Err(_) => self.pace.refresh_by(now.after(Duration::from_secs(30))),
+            },
+            Call::DescribeInterfaces(Scope::MadeFor(_)) => match result {
+                Ok(Reply::Interfaces(records)) => self.observe_made(ended.began, &records),
+                Ok(_) | Err(_) => self.pace.orphans_by(now.after(Duration::from_secs(30))),
+            },
             Call::DescribeSubnets { .. } => {
                 if let Ok(Reply::Subnets(subnets)) = result {
                     self.learn_subnets(subnets, out);
@@ -113,9 +112,9 @@ impl Node {
         };
         if let Some(number) = ended.intent {
             match result {
-                Err(CallError::Unknown(_)) => {}
+                Err(CallError::Unknown(_)) => self.intents.doubt(number),
                 Ok(_) | Err(CallError::Refused(_)) => {
-                    self.intents.settle(number, now, result.is_ok());
+                    self.intents.settle(number, now, ending(result));
                     self.commit.touch(File::Journal);
                 }
             }
@@ -139,7 +138,7 @@ impl Node {
     }
 
     /// Puts the next call of the ENI off after a failure.
-    fn put_off(&mut self, eni: &EniId, now: Instant) {
+    pub(crate) fn put_off(&mut self, eni: &EniId, now: Instant) {
         if let Some(process) = self.lifecycle.enis.get_mut(eni) {
             let delay = backoff(
                 Duration::from_millis(500),
@@ -191,6 +190,8 @@ impl Node {
                     creation.failures += 1;
                     creation.retry_at = Some(now.after(delay));
                 }
+                // Even if a later try is refused, this one may be carried out.
+                self.pace.orphans_by(now.after(ORPHAN_VISIBLE));
             }
         }
     }
@@ -296,6 +297,9 @@ impl Node {
             Ok(_) => {
                 self.progress(eni, Step::Delete);
                 self.put_off(eni, now);
+                // Announced before it is due: in between nothing else would name the ENI.
+                self.intents
+                    .announce(&Call::DeleteInterface { eni: eni.clone() });
             }
             Err(_) => self.put_off(eni, now),
         }
@@ -326,12 +330,16 @@ impl Node {
         }
         match result {
             Ok(Reply::Assigned(addresses)) => {
-                if self.intents.reassigned(&addresses) {
+                if self.intents.reassigned(eni, &addresses) {
                     self.commit.touch(File::Journal);
                 }
                 for address in addresses {
                     self.truth.address_seen(address);
                     self.add_address(eni, address);
+                    if self.intents.is_released(eni, address) {
+                        // Not used before its release cannot be carried out any more, and EC2 still lists it then.
+                        self.pace.refresh_by(now.after(LINGER));
+                    }
                 }
                 self.progress(eni, Step::Ready);
             }
@@ -350,7 +358,7 @@ impl Node {
         }
     }
 
-    fn set_incoming(&mut self, eni: &EniId, incoming: u32) {
+    pub(crate) fn set_incoming(&mut self, eni: &EniId, incoming: u32) {
         if let Some(record) = self.pool.eni_mut(eni) {
             record.incoming = incoming;
         }
@@ -372,7 +380,13 @@ impl Node {
             }
             Err(CallError::Refused(refusal)) if !refusal.class.is_retryable() => {
                 for address in addresses {
-                    self.pool.cancel_leaving(*address);
+                    if self.intents.is_released(eni, *address) {
+                        // An earlier try may yet be carried out: the look tells, once it cannot any more.
+                        self.pool.forget_address(*address);
+                        self.pace.refresh_by(now.after(LINGER));
+                    } else {
+                        self.pool.cancel_leaving(*address);
+                    }
                 }
                 self.end_release(eni);
                 self.put_off(eni, now);
@@ -403,137 +417,13 @@ impl Node {
             }
         }
     }
+}
 
-    /// EC2 told where an ENI stands after a call of unknown outcome (or one left by an earlier process).
-    fn looked(&mut self, eni: &EniId, began: Instant, result: Outcome, out: &mut Out<'_>) {
-        let now = out.boot();
-        let record = match result {
-            Ok(Reply::Interfaces(records)) => records.into_iter().find(|record| record.id == *eni),
-            Err(CallError::Refused(refusal)) if refusal.class == Class::NotFound => None,
-            Ok(_) | Err(_) => return self.put_off(eni, now),
-        };
-        let Some(record) = record else {
-            return self.not_seen(eni, now, out);
-        };
-        if !self.lifecycle.enis.contains_key(eni) {
-            return;
-        }
-        self.set_incoming(eni, 0);
-        if self.intents.forget_eni(eni) {
-            self.commit.touch(File::Journal);
-        }
-        let ours = self
-            .world
-            .metadata
-            .as_ref()
-            .map(|metadata| metadata.instance.clone());
-        match record.attachment.clone() {
-            Some(attachment) if Some(&attachment.instance) == ours.as_ref() => {
-                self.place(eni, &record, attachment)
-            }
-            Some(_) => return self.depart(eni, Departure::ByOthers, out),
-            None => self.place_unattached(eni),
-        }
-        self.take_looked(eni, &record, began, out);
-    }
-
-    fn place(&mut self, eni: &EniId, record: &EniRecord, attachment: model::eni::Attachment) {
-        let Some(process) = self.lifecycle.enis.get_mut(eni) else {
-            return;
-        };
-        process.look_at = None;
-        process.attachment = Some(attachment.id.clone());
-        process.index = attachment.index;
-        process.subnet = Some(record.subnet.clone());
-        if let Some(known) = self.pool.eni_mut(eni) {
-            known.index = attachment.index;
-        }
-        let protect = if attachment.delete_on_termination {
-            Step::Ready
-        } else {
-            Step::Protect(attachment.id.clone())
-        };
-        process.step = match &process.step {
-            Step::Attach | Step::Protect(_) => protect,
-            Step::Delete if record.status == EniStatus::Detaching => Step::Delete,
-            Step::Delete | Step::Detach(_) => Step::Detach(attachment.id),
-            Step::Ready => Step::Ready,
-        };
-    }
-
-    fn place_unattached(&mut self, eni: &EniId) {
-        let Some(process) = self.lifecycle.enis.get_mut(eni) else {
-            return;
-        };
-        (process.look_at, process.attachment) = (None, None);
-        process.step = match &process.step {
-            Step::Attach => Step::Attach,
-            // Attached once and not any more: somebody took it off, or is about to.
-            Step::Protect(_) | Step::Detach(_) | Step::Delete => Step::Delete,
-            Step::Ready => Step::Ready,
-        };
-    }
-
-    fn take_looked(&mut self, eni: &EniId, record: &EniRecord, began: Instant, out: &mut Out<'_>) {
-        let Some(process) = self.lifecycle.enis.get_mut(eni) else {
-            return;
-        };
-        process.subnet = Some(record.subnet.clone());
-        let (index, leaving) = (process.index, process.is_leaving());
-        if self.pool.eni(eni).is_none() && !leaving {
-            self.insert(record, index, NetworkCard(0), out.boot());
-        }
-        if leaving {
-            self.set_leaving(eni);
-        } else {
-            self.compare_addresses(record, began, out);
-        }
-    }
-
-    /// EC2 doesn't know the ENI: a young one may be invisible; otherwise, without a link, it is gone.
-    fn not_seen(&mut self, eni: &EniId, now: Instant, out: &mut Out<'_>) {
-        self.put_off(eni, now);
-        let patience = self
-            .lifecycle
-            .enis
-            .get(eni)
-            .is_some_and(|process| process.failures < 9);
-        let linked = self.pool.eni(eni).is_some_and(|record| {
-            self.links
-                .as_ref()
-                .is_none_or(|links| links.macs.contains(&record.mac))
-        });
-        if !patience && !linked {
-            self.depart(eni, Departure::ByOthers, out);
-        }
-    }
-
-    /// An open intent of an earlier process: the step is taken up where it was.
-    pub(crate) fn resume(&mut self, eni: &EniId, step: Step) {
-        let index = self.lifecycle.free_index(None).unwrap_or(DeviceIndex(1));
-        let process = self
-            .lifecycle
-            .enis
-            .entry(eni.clone())
-            .or_insert_with(|| Process::new(step.clone(), index));
-        process.step = step;
-        if let Some(record) = self.pool.eni_mut(eni) {
-            record.state = pool::eni::EniState::Leaving;
-        }
-    }
-
-    /// An open intent for an ENI that EC2 doesn't list as attached: nothing is done before a look.
-    pub(crate) fn resume_looking(
-        &mut self,
-        eni: &EniId,
-        step: Step,
-        index: DeviceIndex,
-        now: Instant,
-    ) {
-        let mut process = Process::new(step, index);
-        process.created = Some(now);
-        process.look_at = Some(now);
-        self.lifecycle.enis.insert(eni.clone(), process);
+fn ending(result: &Outcome) -> Ending {
+    match result {
+        Err(CallError::Refused(refusal)) if refusal.class.is_retryable() => Ending::Repeated,
+        Err(_) => Ending::Refused,
+        Ok(_) => Ending::Done,
     }
 }
 

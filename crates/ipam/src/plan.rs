@@ -4,13 +4,12 @@
 
 use crate::lifecycle::{Creation, Step};
 use crate::node::{Node, Out};
+use crate::refresh::ORPHAN_VISIBLE;
 use crate::requests::Waiter;
 use crate::truth::APART;
 use model::call::{Action, CREATED_AT_TAG, Call, CreateInterface, INSTANCE_TAG, Scope, TOKEN_TAG};
-use model::error::{CallError, Class};
 use model::id::{ClientToken, EniId};
 use model::imds::InstanceMetadata;
-use model::reason::Reason;
 use model::time::{Duration, Instant, WallTime};
 use pool::eni::EniState;
 use pool::grow::{Demand, Growth};
@@ -18,9 +17,7 @@ use pool::shrink::Release;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often EC2 is asked what it attached to this instance, changes by others included.
-const REFRESH: Duration = Duration::from_secs(300);
-/// While an address is held whose ENI EC2 has not listed yet.
-const REFRESH_HOMELESS: Duration = Duration::from_secs(15);
+pub(crate) const REFRESH: Duration = Duration::from_secs(300);
 /// Releases are at least this far apart, as upstream's (ipamd.md §4.6).
 const RELEASE_EVERY: Duration = Duration::from_secs(30);
 
@@ -28,7 +25,10 @@ const RELEASE_EVERY: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pace {
     serving_since: Option<Instant>,
-    refresh_at: Option<Instant>,
+    pub(crate) refresh_at: Option<Instant>,
+    /// When EC2 is asked for ENIs made for this instance: each time has its own reason, an earlier look doesn't replace a
+    /// later one.
+    orphans_at: BTreeSet<Instant>,
     release_at: Option<Instant>,
     /// The subnet refused a larger request: ask for at most this many addresses at once, until then.
     cap: Option<(u32, Instant)>,
@@ -40,15 +40,43 @@ pub(crate) struct Pace {
 impl Pace {
     pub(crate) fn serving_since(&mut self, now: Instant) {
         self.serving_since = Some(now);
-        self.refresh_at = Some(now.after(REFRESH));
+        self.refresh_by(now.after(REFRESH));
+        self.orphans_by(now.after(ORPHAN_VISIBLE));
+    }
+
+    /// What is attached is asked for at this time at the latest.
+    pub(crate) fn refresh_by(&mut self, at: Instant) {
+        self.refresh_at = Some(self.refresh_at.map_or(at, |planned| planned.min(at)));
+    }
+
+    /// ENIs that nobody knows are looked for at this time too.
+    pub(crate) fn orphans_by(&mut self, at: Instant) {
+        self.orphans_at.insert(at);
+    }
+
+    /// Whether it is time to look for them; then also at `next`, if not before.
+    pub(crate) fn take_orphan_look(&mut self, now: Instant, next: Instant) -> bool {
+        let later = self.orphans_at.split_off(&Instant(now.0 + 1));
+        let due = !self.orphans_at.is_empty();
+        self.orphans_at = later;
+        if due && self.orphans_at.is_empty() {
+            self.orphans_at.insert(next);
+        }
+        due
     }
 
     pub(crate) fn deadlines(&self) -> impl Iterator<Item = Instant> {
         let cap = self.cap.map(|(_, until)| until);
         let settled = self.serving_since.map(|since| since.after(APART));
-        [self.refresh_at, self.release_at, cap, settled]
-            .into_iter()
-            .flatten()
+        [
+            self.refresh_at,
+            self.orphans_at.first().copied(),
+            self.release_at,
+            cap,
+            settled,
+        ]
+        .into_iter()
+        .flatten()
     }
 
     /// True when it was told before; remembers that it is told now.
@@ -58,10 +86,16 @@ impl Pace {
 }
 
 impl Node {
-    /// Waiting ADDs and what is being created for them.
-    fn demand(&self) -> Demand {
+    /// Waiting ADDs that hold nothing, and what is being created for them.
+    pub(crate) fn demand(&self) -> Demand {
+        let empty_handed = |waiter: &Waiter| self.pool.holder(&waiter.key).is_none();
+        let waiting = self
+            .requests
+            .waiting()
+            .filter(|(_, waiter)| empty_handed(waiter))
+            .count();
         Demand {
-            waiting: self.requests.waiters(),
+            waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
             creating: self.lifecycle.creating(),
         }
     }
@@ -89,9 +123,22 @@ impl Node {
         if growth.is_empty() {
             self.plan_release(&demand, out);
         }
-        for step in growth {
+        // A subnet that has refused a larger request is asked step by step.
+        let careful = self.pace.cap.is_some_and(|(_, until)| until > now);
+        let waits = careful && self.is_growing();
+        let steps = if careful {
+            usize::from(!waits)
+        } else {
+            growth.len()
+        };
+        for step in growth.into_iter().take(steps) {
             self.grow(step, out);
         }
+    }
+
+    /// Whether addresses or ENIs are being asked for.
+    fn is_growing(&self) -> bool {
+        !self.lifecycle.creations.is_empty() || self.pool.enis().any(|eni| eni.incoming > 0)
     }
 
     /// Whether a call for the ENI is in flight or due: nothing else is planned for it.
@@ -288,221 +335,5 @@ impl Node {
     pub(crate) fn is_busy(&self, eni: &EniId) -> bool {
         let looks = |call: &Call| matches!(call, Call::DescribeInterfaces(Scope::Ids(ids)) if ids.contains(eni));
         self.ops.changes(eni) || self.ops.any_call(looks)
-    }
-
-    /// Asks EC2 again what this instance has, when it is time.
-    pub(crate) fn advance_truth(&mut self, out: &mut Out<'_>) {
-        let Some(instance) = self
-            .world
-            .metadata
-            .as_ref()
-            .map(|metadata| metadata.instance.clone())
-        else {
-            return;
-        };
-        let now = out.boot();
-        if !self.is_serving() || self.stopping {
-            return;
-        }
-        if self.pool.homeless() > 0
-            && self
-                .pace
-                .refresh_at
-                .is_none_or(|at| at > now.after(REFRESH_HOMELESS))
-        {
-            self.pace.refresh_at = Some(now.after(REFRESH_HOMELESS));
-        }
-        let second = self.truth.second_read_due().is_some_and(|at| at <= now);
-        let refresh = self.pace.refresh_at.is_some_and(|at| at <= now);
-        if (!refresh && !second) || !self.budget.allows(Action::DescribeNetworkInterfaces, now) {
-            return;
-        }
-        self.pace.refresh_at = Some(now.after(self.random.jitter(REFRESH)));
-        let mut reads = vec![Scope::AttachedTo(instance.clone())];
-        if second && self.settings.provisioning {
-            reads.push(Scope::MadeFor(instance));
-        }
-        for scope in reads {
-            let call = Call::DescribeInterfaces(scope);
-            if !self.ops.any_call(|open| *open == call) {
-                self.call(call, out);
-            }
-        }
-    }
-
-    /// Refuses at once whoever cannot get an address before the deadline.
-    pub(crate) fn refuse_hopeless(&mut self, out: &mut Out<'_>) {
-        if !self.is_serving() || self.requests.waiters() == 0 {
-            return;
-        }
-        let now = out.boot();
-        let demand = self.demand();
-        let waiters: Vec<_> = self
-            .requests
-            .waiting()
-            .map(|(id, waiter)| (id, waiter.clone()))
-            .collect();
-        let mut ahead = 0;
-        for (id, waiter) in waiters {
-            let reachable = if self.growth_can_come(waiter.deadline, now) {
-                pool::grow::reachable(&self.pool, &demand, now, waiter.deadline)
-            } else {
-                self.on_the_way(waiter.deadline, now)
-            };
-            if ahead < reachable {
-                ahead += 1;
-            } else if let Some(waiter) = self.requests.stop_waiting(id) {
-                let reason = self.hopeless_reason(now);
-                self.refuse(id, &waiter, reason, out);
-            }
-        }
-    }
-
-    /// Why no address can come in time: a back-off that outlasts the deadline, or the limit of the node.
-    fn hopeless_reason(&self, now: Instant) -> Reason {
-        if let Some((action, until, error)) = self.growth_block(now) {
-            return self.blocked_reason(action, &error, until.since(now).as_secs().max(1));
-        }
-        let limits = self.pool.limits();
-        let stats = self.pool.stats(now);
-        let unmanaged =
-            u32::try_from(self.pool.enis().filter(|eni| !eni.managed).count()).unwrap_or(u32::MAX);
-        let limit =
-            (limits.max_enis.saturating_sub(unmanaged) * limits.slots_per_eni).min(limits.max_pods);
-        Reason::NodeLimit {
-            limit,
-            held: stats.held,
-            cooling: stats.cooling,
-        }
-    }
-
-    /// Whether a call that adds addresses may be sent before the deadline.
-    fn growth_can_come(&self, deadline: Instant, now: Instant) -> bool {
-        self.settings.provisioning
-            && self
-                .growth_block(now)
-                .is_none_or(|(_, until, _)| until < deadline)
-    }
-
-    /// The back-off that keeps the pool from growing: that of the only action that could still add addresses, or the
-    /// earlier of both.
-    fn growth_block(&self, now: Instant) -> Option<(Action, Instant, CallError)> {
-        let can_fill = self.pool.enis().any(|eni| {
-            let slots = self.pool.limits().slots_per_eni as usize;
-            eni.managed
-                && eni.state != EniState::Leaving
-                && self.pool.addresses(&eni.id).count() < slots
-        });
-        let can_create = pool::room::enis_left(&self.pool, self.lifecycle.creations.len()) > 0;
-        let block = |action| {
-            let blocked = self.budget.blocked(action, now)?;
-            Some((action, blocked.until, blocked.error.clone()))
-        };
-        let fill = block(Action::AssignPrivateIpAddresses);
-        let create = [
-            block(Action::CreateNetworkInterface),
-            block(Action::AttachNetworkInterface),
-        ]
-        .into_iter()
-        .flatten()
-        .max_by_key(|(_, until, _)| *until);
-        match (can_fill, can_create) {
-            (true, false) => fill,
-            (false, true) => create,
-            (true, true) => Some(
-                fill.zip(create)
-                    .map(|(fill, create)| if fill.1 <= create.1 { fill } else { create })?,
-            ),
-            (false, false) => None,
-        }
-    }
-
-    /// Addresses that come before the deadline though no new call is made.
-    fn on_the_way(&self, deadline: Instant, now: Instant) -> u32 {
-        let incoming: u32 = self.pool.enis().map(|eni| eni.incoming).sum();
-        let creating: u32 = self.lifecycle.creating().iter().sum();
-        let coming: usize = self
-            .pool
-            .enis()
-            .filter(|eni| eni.managed && eni.state == EniState::Coming)
-            .map(|eni| {
-                self.pool
-                    .addresses(&eni.id)
-                    .filter(|(_, state)| **state == pool::address::AddressState::Free)
-                    .count()
-            })
-            .sum();
-        let cooling = self
-            .pool
-            .cooling(now)
-            .iter()
-            .filter(|cooling| cooling.until < deadline)
-            .count();
-        incoming + creating + u32::try_from(coming + cooling).unwrap_or(u32::MAX)
-    }
-
-    /// Why this request has no address.
-    pub(crate) fn reason(&self, waiter: &Waiter, now: Instant) -> Reason {
-        if let Some(boot) = &self.boot {
-            return Reason::NotReady {
-                what: boot.waiting_for.clone(),
-            };
-        }
-        if let Some((action, until, error)) = self.growth_block(now) {
-            let retry_secs = until.since(now).as_secs().max(1);
-            return self.blocked_reason(action, &error, retry_secs);
-        }
-        if self.world.groups.is_empty() {
-            return Reason::NotReady {
-                what: "the security groups of the primary ENI".into(),
-            };
-        }
-        if let Some(eni) = self
-            .pool
-            .enis()
-            .find(|eni| eni.managed && eni.state == EniState::Coming)
-        {
-            return Reason::Attaching {
-                eni: eni.id.clone(),
-            };
-        }
-        let pending = match self.ops.calls().next() {
-            Some(call) => format!("EC2 was asked to {call}"),
-            None => format!("{} addresses are cooling", self.pool.stats(now).cooling),
-        };
-        Reason::Deadline {
-            waited_secs: now.since(waiter.since).as_secs(),
-            pending,
-        }
-    }
-
-    fn blocked_reason(&self, action: Action, error: &CallError, retry_secs: u64) -> Reason {
-        let refusal = match error {
-            CallError::Unknown(text) => {
-                return Reason::Unreachable {
-                    action,
-                    text: text.clone(),
-                    retry_secs,
-                };
-            }
-            CallError::Refused(refusal) => refusal,
-        };
-        let subnet = self
-            .world
-            .metadata
-            .as_ref()
-            .map(|metadata| metadata.subnet.clone());
-        match (refusal.class, subnet) {
-            (Class::Throttled, _) => Reason::Throttled { action, retry_secs },
-            (Class::Denied, _) => Reason::Denied { action, retry_secs },
-            (Class::SubnetFull | Class::SubnetFragmented, Some(subnet)) => {
-                Reason::SubnetFull { subnet, retry_secs }
-            }
-            _ => Reason::Refused {
-                action,
-                text: refusal.to_string(),
-                retry_secs,
-            },
-        }
     }
 }

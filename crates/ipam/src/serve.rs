@@ -146,8 +146,9 @@ impl Node {
         for (id, waiter) in waiting {
             let held = self.pool.holder(&waiter.key);
             let fresh = held.is_none();
-            let Some(grant) = held.or_else(|| self.pool.assign(out.now, &waiter.key, &waiter.pod))
-            else {
+            let grant = held.or_else(|| self.pool.assign(out.now, &waiter.key, &waiter.pod));
+            // Held on an ENI that EC2 has not listed yet: its table is not known, so the answer waits.
+            let Some(grant) = grant.filter(|grant| grant.eni.is_some()) else {
                 continue;
             };
             if fresh {

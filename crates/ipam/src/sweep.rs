@@ -20,15 +20,18 @@ pub(crate) struct Sweep {
 
 impl Sweep {
     /// Looks at the links; returns the allocations to release. Entries without a pod name are never swept.
-    pub(crate) fn look<'a>(
+    pub(crate) fn look(
         &mut self,
         now: Instant,
         links: &LinkView,
-        allocations: impl Iterator<Item = &'a Allocation>,
+        allocations: &[Allocation],
     ) -> Vec<Allocation> {
         let mut missing = BTreeMap::new();
         let mut swept = Vec::new();
-        for allocation in allocations.filter(|allocation| !has_link(allocation, links)) {
+        for allocation in allocations {
+            if has_link(allocation, links) && !is_replaced(allocation, links, allocations) {
+                continue;
+            }
             let since = self.missing.get(&allocation.key).copied().unwrap_or(now);
             if now.since(since) >= AFTER {
                 swept.push(allocation.clone());
@@ -39,6 +42,21 @@ impl Sweep {
         self.missing = missing;
         swept
     }
+}
+
+/// Two sandboxes of one pod share the name of the host link: the link belongs to the one whose address is routed to it.
+fn is_replaced(allocation: &Allocation, links: &LinkView, allocations: &[Allocation]) -> bool {
+    let suffix = allocation.pod.link_suffix(0);
+    let owns = |other: &Allocation| {
+        let link = links.routed.get(&other.address);
+        link.is_some_and(|link| link.ends_with(&suffix))
+    };
+    let replaces = |other: &Allocation| other.key != allocation.key && other.pod == allocation.pod;
+    !allocation.pod.is_unnamed()
+        && !owns(allocation)
+        && allocations
+            .iter()
+            .any(|other| replaces(other) && owns(other))
 }
 
 /// Whether the allocation's pod has a host link, or has no name to find it by.
@@ -77,21 +95,33 @@ mod tests {
         let none = LinkView::default();
         let mut linked = LinkView::default();
         linked.names.insert("eni0761ccbeace".into());
-        assert!(sweep.look(Instant(0), &none, held.iter()).is_empty());
+        assert!(sweep.look(Instant(0), &none, &held).is_empty());
+        assert!(sweep.look(Instant(100_000), &linked, &held).is_empty());
+        let again = sweep.look(Instant(150_000), &none, &held);
+        assert!(again.is_empty(), "it was there in between");
+        assert!(sweep.look(Instant(299_999), &none, &held).is_empty());
+        let swept = sweep.look(Instant(300_000), &none, &held);
+        assert_eq!(swept, [allocation("web-1")], "the unnamed one is exempt");
+    }
+
+    #[test]
+    fn of_two_sandboxes_of_one_pod_the_one_that_the_link_does_not_route_is_swept() {
+        let mut sweep = Sweep::default();
+        let dead = allocation("web-1");
+        let mut live = dead.clone();
+        live.key.container = "newer".into();
+        live.address = Ipv4Addr::new(10, 0, 1, 8);
+        let held = [dead.clone(), live.clone()];
+        let mut links = LinkView::default();
+        links.names.insert("eni0761ccbeace".into());
+        assert!(sweep.look(Instant(0), &links, &held).is_empty());
+        let unrouted = sweep.look(Instant(200_000), &links, &held);
         assert!(
-            sweep
-                .look(Instant(100_000), &linked, held.iter())
-                .is_empty()
+            unrouted.is_empty(),
+            "a link without its route is damage to repair"
         );
-        assert!(
-            sweep.look(Instant(150_000), &none, held.iter()).is_empty(),
-            "it was there in between"
-        );
-        assert!(sweep.look(Instant(299_999), &none, held.iter()).is_empty());
-        assert_eq!(
-            sweep.look(Instant(300_000), &none, held.iter()),
-            [allocation("web-1")],
-            "the unnamed one is exempt"
-        );
+        links.routed.insert(live.address, "eni0761ccbeace".into());
+        assert!(sweep.look(Instant(300_000), &links, &held).is_empty());
+        assert_eq!(sweep.look(Instant(450_000), &links, &held), [dead]);
     }
 }

@@ -6,7 +6,7 @@
 
 use model::id::EniId;
 use model::time::{Duration, Instant};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 /// Two reads that far apart cannot both show the same lagging state (peers-and-ec2.md §10.6: lag ≤ 30 s).
@@ -18,6 +18,9 @@ pub(crate) struct Truth {
     changed: BTreeMap<EniId, Instant>,
     missing: BTreeMap<Ipv4Addr, Instant>,
     orphans: BTreeMap<EniId, Instant>,
+    /// Until then, reads may show addresses that were released before this boot.
+    distrusted_until: Option<Instant>,
+    suspects: BTreeSet<Ipv4Addr>,
 }
 
 impl Truth {
@@ -77,6 +80,29 @@ impl Truth {
         began >= first.after(APART)
     }
 
+    /// Nothing is remembered of what was released before this boot: reads that begin before then may show it still.
+    pub(crate) fn distrust(&mut self, until: Instant) {
+        self.distrusted_until = Some(until);
+    }
+
+    /// Until when an address that a read shows now must not be given out; it is remembered as a suspect.
+    pub(crate) fn suspect(&mut self, address: Ipv4Addr, now: Instant) -> Option<Instant> {
+        let until = self.distrusted_until.filter(|until| *until > now)?;
+        self.suspects.insert(address);
+        Some(until)
+    }
+
+    /// Whether this read is the one that tells which suspects are owned; if so, who they were.
+    pub(crate) fn clear_suspects(&mut self, began: Instant) -> BTreeSet<Ipv4Addr> {
+        match self.distrusted_until {
+            Some(until) if until <= began => {
+                self.distrusted_until = None;
+                std::mem::take(&mut self.suspects)
+            }
+            Some(_) | None => BTreeSet::new(),
+        }
+    }
+
     /// The ENIs suspected to be orphans are only those of the latest read.
     pub(crate) fn keep_orphans(&mut self, seen: impl Fn(&EniId) -> bool) {
         self.orphans.retain(|eni, _| seen(eni));
@@ -111,6 +137,28 @@ mod tests {
         assert!(truth.may_add(&eni, Instant(100_000)));
         assert!(!truth.may_remove(&eni, Instant(159_999)));
         assert!(truth.may_remove(&eni, Instant(160_000)));
+    }
+
+    #[test]
+    fn what_a_read_shows_early_in_a_boot_is_suspect_until_a_later_read() {
+        let mut truth = Truth::default();
+        let address = Ipv4Addr::new(10, 0, 1, 7);
+        assert_eq!(
+            truth.suspect(address, Instant(0)),
+            None,
+            "nothing to distrust"
+        );
+        truth.distrust(Instant(60_000));
+        assert_eq!(
+            truth.suspect(address, Instant(30_000)),
+            Some(Instant(60_000))
+        );
+        assert!(truth.clear_suspects(Instant(59_999)).is_empty());
+        assert_eq!(
+            truth.clear_suspects(Instant(60_000)),
+            BTreeSet::from([address])
+        );
+        assert_eq!(truth.suspect(address, Instant(60_000)), None);
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn ours(boot: &str) -> Option<Extension> {
         boot_id: BootId(boot.into()),
         cooling: vec![Cooling {
             address: address(0, 3),
-            until: Instant(20_000),
+            until: Instant(1_019_000),
         }],
     })
 }
@@ -289,27 +289,72 @@ fn an_unattached_eni_that_nobody_knows_is_deleted_only_when_seen_twice_a_minute_
 }
 
 #[test]
-fn what_the_checkpoint_holds_is_struck_from_an_open_release() {
+fn an_open_release_is_not_repeated_and_what_it_names_comes_back_only_when_it_is_still_listed_later()
+{
     let release = Call::UnassignAddresses {
         eni: eni(0),
-        addresses: vec![address(0, 1), address(0, 3), address(0, 5)],
+        addresses: vec![address(0, 4), address(0, 5)],
     };
-    let journal = vec![Intent {
-        number: 0,
-        call: release,
-    }];
     let restored = Restored {
         checkpoint: checkpoint(ours("boot-1")),
-        journal,
+        journal: vec![Intent {
+            number: 0,
+            call: release,
+        }],
         boot_id: boot_id(),
     };
-    let mut bench = Bench::new(NodeSettings::default(), restored);
-    bench.boot(vec![record(0, 9)]);
-    assert_eq!(
-        bench.mutations()[..1],
-        [&Call::UnassignAddresses {
-            eni: eni(0),
-            addresses: vec![address(0, 5)]
-        }]
+    let mut bench = Bench::new(
+        NodeSettings {
+            max_enis: Some(1),
+            ..NodeSettings::default()
+        },
+        restored,
     );
+    bench.boot(vec![record(0, 9)]);
+    assert!(bench.mutations().is_empty(), "{:?}", bench.call_names());
+    assert_eq!(bench.node.view(bench.now().boot).stats.total, 7);
+    bench.pass(60_000);
+    let mut listed = record(0, 9);
+    listed
+        .addresses
+        .retain(|known| known.address != address(0, 5));
+    bench.answer(
+        |call| matches!(call, Call::DescribeInterfaces(Scope::Ids(_))),
+        Ok(Reply::Interfaces(vec![listed])),
+    );
+    let view = bench.node.view(bench.now().boot);
+    assert_eq!(
+        (view.stats.total, view.open_intents),
+        (8, 1),
+        "{:?}",
+        bench.call_names()
+    );
+}
+
+#[test]
+fn after_a_reboot_listed_addresses_rest_until_a_later_read_confirms_them() {
+    let mut bench = Bench::starting(20_000, NodeSettings::default(), Restored::default());
+    bench.boot(vec![record(0, 9), record(1, 9), record(2, 9)]);
+    let add = bench.add("a", "a");
+    assert_eq!(
+        bench.granted(add),
+        None,
+        "it may have been released a moment before the reboot"
+    );
+    bench.pass(41_000);
+    let mut listed = record(0, 9);
+    listed
+        .addresses
+        .retain(|known| known.address != address(0, 1));
+    bench.answer(
+        |call| matches!(call, Call::DescribeInterfaces(Scope::AttachedTo(_))),
+        Ok(Reply::Interfaces(vec![listed, record(1, 9), record(2, 9)])),
+    );
+    bench.pass(15_000);
+    assert!(
+        bench
+            .granted(add)
+            .is_some_and(|given| given != address(0, 1))
+    );
+    assert_eq!(bench.node.view(bench.now().boot).stats.total, 26);
 }

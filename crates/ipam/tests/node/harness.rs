@@ -128,9 +128,14 @@ pub(crate) fn unknown() -> Result<Reply, CallError> {
 
 impl Bench {
     pub(crate) fn new(settings: NodeSettings, restored: Restored) -> Self {
+        Self::starting(1_000_000, settings, restored)
+    }
+
+    /// The process starts that long after the node booted, in milliseconds.
+    pub(crate) fn starting(at: u64, settings: NodeSettings, restored: Restored) -> Self {
         let mut bench = Self {
             node: Node::new(settings, restored, 1),
-            at: 1_000,
+            at,
             writes: vec![],
             calls: vec![],
             replies: BTreeMap::new(),

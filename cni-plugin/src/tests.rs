@@ -1,0 +1,6 @@
+//! The plugin against a daemon of the test's making on a real socket, and a kernel that only remembers.
+
+mod adding;
+mod deleting;
+mod fixture;
+mod logging;

@@ -1,0 +1,56 @@
+//! The instance metadata service over HTTP, for one instance. Must not: know the tree (`vpc::imds` does).
+
+use crate::ec2::Door;
+use crate::http::{self, Call, Reply};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::{Method, Response};
+use model::id::InstanceId;
+use std::io;
+use vpc::imds::Request;
+
+const TTL_HEADER: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+const TOKEN_HEADER: &str = "x-aws-ec2-metadata-token";
+
+/// Serves IMDSv2 for one instance until dropped; inside a node the listener is bound to 169.254.169.254:80.
+pub async fn serve(
+    listener: std::net::TcpListener,
+    instance: InstanceId,
+    door: Door,
+) -> io::Result<()> {
+    http::serve(listener, move |call| {
+        let response = answer(&instance, &door, &call);
+        async move { Some(response) }
+    })
+    .await
+}
+
+fn answer(instance: &InstanceId, door: &Door, call: &Call) -> Reply {
+    let path = call.path.clone();
+    let request = match call.method {
+        Method::PUT => Request::Put {
+            path,
+            ttl: call.header(TTL_HEADER),
+        },
+        Method::GET => Request::Get {
+            path,
+            token: call.header(TOKEN_HEADER),
+        },
+        _ => Request::Other,
+    };
+    let now = door.now();
+    let response = door.account().imds(now, instance, request);
+    let mut reply = Response::builder()
+        .status(response.status)
+        .header("content-type", "text/plain")
+        .header("server", "EC2ws");
+    if let Some(ttl) = response.ttl_secs {
+        reply = reply.header(TTL_HEADER, ttl);
+    }
+    reply
+        .body(Full::new(Bytes::from(response.body)))
+        .expect("status and headers are valid by construction")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! The daemon's socket file: where it is, how it is made, whether somebody answers on it.
+//! Must not: know what is spoken over it, nor decide whose socket it is (`ipamd` dials first, then binds).
+
+use std::fs::{DirBuilder, File, Permissions};
+use std::io::{Error, ErrorKind};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
+
+/// Where the daemon listens; upstream's plugin has it built in.
+pub const PATH: &str = "/var/run/aws-node/ipamd.sock";
+
+/// Connections that may wait to be accepted: a burst of pods on a large node, several times over.
+const BACKLOG: u32 = 1024;
+
+/// A step of making or dialling the socket that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{attempt} {}", path.display())]
+pub struct SocketError {
+    attempt: &'static str,
+    path: PathBuf,
+    #[source]
+    source: Error,
+}
+
+/// Makes the socket: parent folder 0755, whatever file lies at `path` removed, mode 0660 at no time wider.
+/// Must be called inside a tokio runtime, by who made sure with [`is_answered`] that nobody listens.
+pub fn bind(path: &Path) -> Result<UnixListener, SocketError> {
+    let failed = |attempt| {
+        move |source| SocketError {
+            attempt,
+            path: path.to_owned(),
+            source,
+        }
+    };
+    if let Some(parent) = path.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(parent)
+            .map_err(failed("make the folder of"))?;
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(failed("remove the stale socket")(error));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let socket = UnixSocket::new_stream().map_err(failed("open a socket for"))?;
+    // The kernel gives the file the mode of the socket itself, less the umask; so the mode is narrowed before there is a
+    // file, and widened to what the umask took away when it exists.
+    let inode = File::from(
+        socket
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(failed("prepare the socket"))?,
+    );
+    inode
+        .set_permissions(Permissions::from_mode(0o660))
+        .map_err(failed("set the mode of the socket"))?;
+    socket.bind(path).map_err(failed("bind"))?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o660))
+        .map_err(failed("set the mode of"))?;
+    socket.listen(BACKLOG).map_err(failed("listen on"))
+}
+
+/// Whether a process listens on `path`. A full backlog counts as an answer; a plain file or nothing at all does not.
+pub async fn is_answered(path: &Path) -> Result<bool, SocketError> {
+    match UnixStream::connect(path).await {
+        Ok(_) => Ok(true),
+        Err(error) => match error.kind() {
+            ErrorKind::WouldBlock => Ok(true),
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => Ok(false),
+            _ => Err(SocketError {
+                attempt: "dial",
+                path: path.to_owned(),
+                source: error,
+            }),
+        },
+    }
+}

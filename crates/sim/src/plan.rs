@@ -1,0 +1,286 @@
+//! What a seed stands for: settings, instance type, which faults are on, and the steps with their times.
+//! Must not: depend on what the node does; a run is a function of the plan, so a plan with fewer steps still runs.
+//! Driven by: `main`, the tests, `shrink`.
+
+use crate::random::Random;
+use model::limits::InstanceLimits;
+use model::settings::{NodeSettings, WarmTargets};
+use model::time::{Duration, Instant};
+
+/// When the first daemon starts; the node has booted [`Plan::UPTIME`] before.
+pub const START: Instant = Instant(100_000);
+
+/// Everything about a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Where it comes from; also seeds the draws during the run.
+    pub seed: u64,
+    /// For example `m5.large`.
+    pub instance_type: &'static str,
+    /// What the machine is configured with.
+    pub settings: NodeSettings,
+    /// Which faults are on.
+    pub faults: Swarm,
+    /// Prefix length of the node's subnet.
+    pub subnet_prefix: u8,
+    /// How many pods there are names for.
+    pub pods: u32,
+    /// What happens, in order of time.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub action: Action,
+    /// Chooses among what is there when the step is taken.
+    pub pick: u32,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Some pods are wanted that were not.
+    AddPods(u32),
+    /// Some pods are not wanted any more.
+    RemovePods(u32),
+    /// A pod's sandbox is replaced by a new one; the old one's DEL comes before or after.
+    ReplaceSandbox,
+    /// A pod's namespace goes, and no DEL is ever sent.
+    VanishPod,
+    /// A plugin that waits is killed.
+    KillClient,
+    /// A plugin that waits is asked again with the same key.
+    AskAgain,
+    /// A pod is deleted while its ADD waits: plugin killed and DEL sent, in either order.
+    DeleteWaiting,
+    /// The daemon is killed and comes back after these milliseconds.
+    Kill(u32),
+    /// The daemon gets SIGTERM, is killed 3 s later and comes back.
+    Terminate(u32),
+    /// The node reboots.
+    Reboot,
+    /// The daemon's files cannot be written for these milliseconds.
+    DiskFails(u32),
+    /// The wall clock steps by these seconds.
+    WallStep(i32),
+    /// Nothing: time passes.
+    Rest,
+}
+
+/// Which faults are on: a random subset, since with all of them everything fails always and nothing interesting is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(
+    missing_docs,
+    reason = "each field is named like the fault it turns on"
+)]
+pub struct Swarm {
+    pub throttle: bool,
+    pub refuse: bool,
+    pub server_error: bool,
+    pub apply_and_lose: bool,
+    pub lose_unapplied: bool,
+    pub apply_late: bool,
+    pub slow_calls: bool,
+    pub describe_lag: bool,
+    pub imds_lag: bool,
+    pub imds_errors: bool,
+    pub link_lag: bool,
+    pub write_errors: bool,
+    pub slow_writes: bool,
+    pub client_death: bool,
+    pub kills: bool,
+    pub reboots: bool,
+    pub duplicates: bool,
+    pub wall_steps: bool,
+    pub no_del: bool,
+    pub host_errors: bool,
+    pub foreign_enis: bool,
+}
+
+impl Plan {
+    /// How long the node has been up when the first daemon starts.
+    pub const UPTIME: Duration = Duration::from_secs(20);
+
+    /// The plan of a seed with this many steps.
+    pub fn of(seed: u64, steps: u32) -> Self {
+        let mut random = Random::new(seed, "plan");
+        let faults = if random.chance(125) {
+            Swarm::default()
+        } else {
+            swarm(&mut random)
+        };
+        let instance_type = random.pick(&[
+            "t3.small",
+            "t3.medium",
+            "t3.medium",
+            "m5.large",
+            "m5.large",
+            "m5.xlarge",
+            "c5n.9xlarge",
+            "p4d.24xlarge",
+        ]);
+        let limits = InstanceLimits::of(instance_type).expect("the types here are in the table");
+        let settings = settings(&mut random, limits.enis());
+        let room =
+            settings.max_enis.unwrap_or(u32::MAX).min(limits.enis()) * limits.slots_per_eni();
+        let pods = u32::try_from(random.between(3, u64::from(room.min(40)) * 6 / 5 + 2))
+            .expect("at most fifty");
+        let subnet_prefix = random.pick(&[20, 22, 24, 24, 26, 27, 28]);
+        let steps = timetable(&mut random, steps, &faults);
+        Self {
+            seed,
+            instance_type,
+            settings,
+            faults,
+            subnet_prefix,
+            pods,
+            steps,
+        }
+    }
+}
+
+fn swarm(random: &mut Random) -> Swarm {
+    let mut on = || random.chance(400);
+    Swarm {
+        throttle: on(),
+        refuse: on(),
+        server_error: on(),
+        apply_and_lose: on(),
+        lose_unapplied: on(),
+        apply_late: on(),
+        slow_calls: on(),
+        describe_lag: on(),
+        imds_lag: on(),
+        imds_errors: on(),
+        link_lag: on(),
+        write_errors: on(),
+        slow_writes: on(),
+        client_death: on(),
+        kills: on(),
+        reboots: on(),
+        duplicates: on(),
+        wall_steps: on(),
+        no_del: on(),
+        host_errors: on(),
+        foreign_enis: on(),
+    }
+}
+
+fn settings(random: &mut Random, enis: u32) -> NodeSettings {
+    let mut small = |high| u32::try_from(random.between(0, high)).expect("small");
+    let targets = match small(3) {
+        0 => WarmTargets {
+            warm_eni: small(2),
+            ..WarmTargets::default()
+        },
+        1 => WarmTargets {
+            warm_ip: small(6),
+            minimum_ip: small(12),
+            ..WarmTargets::default()
+        },
+        2 => WarmTargets {
+            warm_ip: 1,
+            ..WarmTargets::default()
+        },
+        _ => WarmTargets::default(),
+    };
+    let max_enis = (small(4) == 0).then(|| small(u64::from(enis)).max(1));
+    let manage_untagged = small(1) == 0;
+    let cooldown = Duration::from_secs(random.pick(&[1, 5, 30, 30, 30, 60]));
+    NodeSettings {
+        targets,
+        max_enis,
+        cooldown,
+        manage_untagged,
+        cluster_name: "sim".into(),
+        ..NodeSettings::default()
+    }
+}
+
+fn timetable(random: &mut Random, count: u32, faults: &Swarm) -> Vec<Step> {
+    let mut at = START;
+    let mut steps = Vec::new();
+    for _ in 0..count {
+        let pause = match random.between(0, 9) {
+            0..=2 => random.between(0, 50),
+            3..=6 => random.between(50, 3_000),
+            7..=8 => random.between(3_000, 20_000),
+            _ => random.between(20_000, 90_000),
+        };
+        at = at.after(Duration::from_millis(pause));
+        let pick = u32::try_from(random.between(0, 9_999)).expect("below 10,000");
+        steps.push(Step {
+            at,
+            action: action(random, faults),
+            pick,
+        });
+    }
+    steps
+}
+
+fn action(random: &mut Random, faults: &Swarm) -> Action {
+    let upto = |random: &mut Random, high| u32::try_from(random.between(1, high)).expect("small");
+    let drawn = match random.between(0, 99) {
+        0..=29 => Action::AddPods(upto(random, 4)),
+        30..=33 => Action::AddPods(upto(random, 20)),
+        34..=57 => Action::RemovePods(upto(random, 4)),
+        58..=60 => Action::RemovePods(upto(random, 20)),
+        61..=65 => Action::ReplaceSandbox,
+        66..=67 => Action::VanishPod,
+        68..=72 => Action::KillClient,
+        73..=76 => Action::AskAgain,
+        77..=81 => Action::DeleteWaiting,
+        82..=86 => Action::Kill(random.pick(&[1, 300, 2_000, 20_000])),
+        87 => Action::Terminate(random.pick(&[500, 5_000])),
+        88 => Action::Reboot,
+        89..=91 => Action::DiskFails(random.pick(&[1_000, 10_000, 120_000])),
+        92..=93 => Action::WallStep(random.pick(&[-86_400, -60, 60, 86_400])),
+        _ => Action::Rest,
+    };
+    let on = match drawn {
+        Action::VanishPod => faults.no_del,
+        Action::KillClient | Action::DeleteWaiting => faults.client_death,
+        Action::Kill(_) | Action::Terminate(_) => faults.kills,
+        Action::Reboot => faults.reboots,
+        Action::DiskFails(_) => faults.write_errors,
+        Action::WallStep(_) => faults.wall_steps,
+        Action::AddPods(_)
+        | Action::RemovePods(_)
+        | Action::ReplaceSandbox
+        | Action::AskAgain
+        | Action::Rest => true,
+    };
+    if on { drawn } else { Action::Rest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_a_plan_and_steps_are_in_order() {
+        let plan = Plan::of(42, 200);
+        assert_eq!(plan, Plan::of(42, 200));
+        assert_ne!(plan.steps, Plan::of(43, 200).steps);
+        assert_eq!(plan.steps.len(), 200);
+        assert!(plan.steps.windows(2).all(|pair| pair[0].at <= pair[1].at));
+    }
+
+    #[test]
+    fn faults_that_are_off_have_no_steps() {
+        let quiet = (0..500)
+            .map(|seed| Plan::of(seed, 200))
+            .filter(|plan| !plan.faults.kills);
+        let kills = |plan: &Plan| {
+            plan.steps
+                .iter()
+                .filter(|step| matches!(step.action, Action::Kill(_)))
+                .count()
+        };
+        assert_eq!(quiet.map(|plan| kills(&plan)).sum::<usize>(), 0);
+    }
+}

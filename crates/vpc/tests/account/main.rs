@@ -1,0 +1,9 @@
+//! The account from outside: every action and its errors, what views see when, packets, metadata, faults.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod actions;
+mod conservation;
+mod metadata;
+mod packets;
+mod views;
+mod world;
