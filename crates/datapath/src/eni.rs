@@ -47,13 +47,14 @@ pub fn apply(wiring: &EniWiring) -> Result<Changes, ApplyError> {
     Ok(changes)
 }
 
-/// Removes every rule whose source is the primary address of an ENI that was detached; its routes went with the link.
+/// Removes the rules that this module made for the primary address of an ENI that was detached; its routes went with
+/// the link. A pod's rules are left alone: EC2 may give a pod what was an ENI's primary address.
 pub fn remove_rules(primary: Ipv4Addr) -> Result<Changes, ApplyError> {
     let mut socket = observe::open()?;
     let rules = observe::rules_on(&mut socket)?;
     let removals: Vec<_> = rules
         .into_iter()
-        .filter(|rule| comes_from(rule, primary))
+        .filter(|rule| comes_from(rule, primary) && rule.priority == FROM_ENI)
         .map(remove)
         .collect();
     Ok(carry_out(&mut socket, &removals)?)

@@ -104,7 +104,7 @@ impl Intents {
         );
         let doubtful = entry.doubt && takes_away;
         match ending {
-            Ending::Repeated if doubtful => {}
+            Ending::Repeated if takes_away => {}
             Ending::Done if takes_away => entry.lingers_until = Some(now.after(LINGER)),
             Ending::Refused if doubtful => entry.lingers_until = Some(now.after(LINGER)),
             Ending::Done | Ending::Refused | Ending::Repeated => {

@@ -24,6 +24,9 @@ use model::settings::NodeSettings;
 use model::time::{Duration, Instant, Now};
 use pool::inventory::Inventory;
 
+/// More than any chain of things that enable each other within one event.
+const ROUNDS: usize = 8;
+
 /// How long an EC2 call may take before its outcome is unknown.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(15);
 
@@ -142,18 +145,25 @@ impl Node {
         self.boot.is_none()
     }
 
-    /// Does everything that is due, in the order that lets one thing enable the next.
+    /// Does everything that is due, in the order that lets one thing enable the next, until nothing more follows: a
+    /// superfluous event then changes nothing.
     fn advance(&mut self, out: &mut Out<'_>) {
         self.pool.expire(out.boot());
-        self.advance_boot(out);
-        self.expire(out);
-        self.serve(out);
-        self.advance_truth(out);
-        self.advance_lifecycle(out);
-        self.plan(out);
-        self.refuse_hopeless(out);
-        self.update_host(out);
-        self.flush(out);
+        for _ in 0..ROUNDS {
+            let before = out.effects.len();
+            self.advance_boot(out);
+            self.expire(out);
+            self.serve(out);
+            self.advance_truth(out);
+            self.advance_lifecycle(out);
+            self.plan(out);
+            self.refuse_hopeless(out);
+            self.update_host(out);
+            self.flush(out);
+            if out.effects.len() == before {
+                break;
+            }
+        }
         self.next = self.next_deadline(out.boot());
     }
 

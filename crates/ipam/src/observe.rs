@@ -79,6 +79,9 @@ impl Node {
             return;
         };
         let known = self.lifecycle.enis.contains_key(&record.id);
+        if record.status == EniStatus::Detaching {
+            return self.see_detaching(record, known, out.boot());
+        }
         if !known && self.intents.is_deleted(&record.id) {
             return;
         }
@@ -118,6 +121,14 @@ impl Node {
         let mut tags = self.lasting_tags(metadata);
         tags.retain(|key, value| record.tags.get(key) != Some(value));
         tags
+    }
+
+    /// Somebody takes the ENI off: no new pod gets an address of it, and if it is ours it is not left behind.
+    fn see_detaching(&mut self, record: &EniRecord, known: bool, now: Instant) {
+        self.pace.orphans_by(now.after(ORPHAN_VISIBLE));
+        if known && self.is_ours(record) {
+            self.resume(&record.id, Step::Delete);
+        }
     }
 
     /// A new ENI in the inventory: not usable before EC2 and the kernel are done with it.

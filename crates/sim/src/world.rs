@@ -53,6 +53,8 @@ enum Happening {
     Arrive(ClientId),
     /// An answer reaches its plugin.
     Answered(ClientId),
+    /// A plugin is killed.
+    Dies(ClientId),
     /// A plugin has wired its pod.
     Wired(ClientId),
     /// A pod is tried again.
@@ -191,6 +193,10 @@ impl World<'_> {
         match happening {
             Happening::Arrive(client) => self.arrive(client),
             Happening::Answered(client) => self.answered(client),
+            Happening::Dies(client) => {
+                self.kill_client(client);
+                Ok(())
+            }
             Happening::Wired(client) => self.wired(client),
             Happening::Retry(pod) => {
                 self.retry(pod);

@@ -66,6 +66,10 @@ impl World<'_> {
             client.travelling = Some(told);
         }
         if let Some(id) = asker {
+            // Rare enough not to starve anybody, often enough that the race between answer and death is met.
+            if open.is_add && self.strikes(self.plan.faults.client_death, 15) {
+                self.after(Duration::ZERO, Happening::Dies(id));
+            }
             self.soon((0, 3), Happening::Answered(id));
         }
         Ok(())
