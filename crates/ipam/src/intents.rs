@@ -118,6 +118,20 @@ impl Intents {
         self.open.remove(&number);
     }
 
+    /// An open release names fewer addresses from now on; none left: it is struck.
+    pub(crate) fn shorten(&mut self, before: &Call, after: &Call) {
+        let none_left =
+            matches!(after, Call::UnassignAddresses { addresses, .. } if addresses.is_empty());
+        let open = |entry: &Entry| entry.lingers_until.is_none() && entry.call == *before;
+        if none_left {
+            self.open.retain(|_, entry| !open(entry));
+        } else {
+            for entry in self.open.values_mut().filter(|entry| open(entry)) {
+                entry.call = after.clone();
+            }
+        }
+    }
+
     /// Whether the ENI was deleted a moment ago, or is being deleted: a describe that lists it proves nothing.
     pub(crate) fn is_deleted(&self, eni: &EniId) -> bool {
         self.open.values().any(

@@ -23,6 +23,7 @@ mod outcome;
 mod plan;
 mod refresh;
 mod refuse;
+mod release;
 mod requests;
 mod serve;
 mod sweep;

@@ -297,7 +297,8 @@ impl Node {
                     .any(|known| known.address == address)
             });
             let state = self.pool.state_of(address).map(|(_, state)| state);
-            if !listed && state.is_some_and(|state| state != AddressState::Held) {
+            let kept = [AddressState::Held, AddressState::Leaving];
+            if !listed && state.is_some_and(|state| !kept.contains(&state)) {
                 self.pool.forget_address(address);
             }
         }

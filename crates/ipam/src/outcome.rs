@@ -157,7 +157,7 @@ impl Node {
         }
     }
 
-    fn look(&mut self, eni: &EniId, at: Instant) {
+    pub(crate) fn look(&mut self, eni: &EniId, at: Instant) {
         if let Some(process) = self.lifecycle.enis.get_mut(eni) {
             process.look_at = Some(at);
         }
@@ -335,6 +335,7 @@ impl Node {
                 }
                 for address in addresses {
                     self.truth.address_seen(address);
+                    self.end_other_release(eni, address);
                     self.add_address(eni, address);
                     if self.intents.is_released(eni, address) {
                         // Not used before its release cannot be carried out any more, and EC2 still lists it then.
@@ -361,45 +362,6 @@ impl Node {
     pub(crate) fn set_incoming(&mut self, eni: &EniId, incoming: u32) {
         if let Some(record) = self.pool.eni_mut(eni) {
             record.incoming = incoming;
-        }
-    }
-
-    fn unassigned(
-        &mut self,
-        eni: &EniId,
-        addresses: &[std::net::Ipv4Addr],
-        result: Outcome,
-        now: Instant,
-    ) {
-        match result {
-            Ok(_) => {
-                for address in addresses {
-                    self.pool.forget_address(*address);
-                }
-                self.end_release(eni);
-            }
-            Err(CallError::Refused(refusal)) if !refusal.class.is_retryable() => {
-                for address in addresses {
-                    if self.intents.is_released(eni, *address) {
-                        // An earlier try may yet be carried out: the look tells, once it cannot any more.
-                        self.pool.forget_address(*address);
-                        self.pace.refresh_by(now.after(LINGER));
-                    } else {
-                        self.pool.cancel_leaving(*address);
-                    }
-                }
-                self.end_release(eni);
-                self.put_off(eni, now);
-                self.look(eni, now);
-            }
-            Err(_) => self.put_off(eni, now),
-        }
-    }
-
-    fn end_release(&mut self, eni: &EniId) {
-        if let Some(process) = self.lifecycle.enis.get_mut(eni) {
-            process.releasing.clear();
-            (process.failures, process.retry_at) = (0, None);
         }
     }
 
