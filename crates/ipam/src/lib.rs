@@ -6,6 +6,7 @@
 #![warn(missing_docs, clippy::wildcard_enum_match_arm)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod attach;
 pub mod boot;
 mod budget;
 mod commit;
@@ -14,6 +15,7 @@ pub mod event;
 mod host;
 mod intents;
 mod lifecycle;
+mod links;
 mod look;
 pub mod node;
 pub mod notice;
@@ -25,6 +27,7 @@ mod refresh;
 mod refuse;
 mod release;
 mod requests;
+mod resume;
 mod serve;
 mod sweep;
 mod truth;

@@ -3,12 +3,12 @@
 //! Must not: guess: without an answer the ENI takes no call.
 
 use crate::effect::File;
-use crate::lifecycle::{Process, Step};
+use crate::lifecycle::Step;
 use crate::node::{Node, Out};
 use crate::observe::Departure;
 use crate::outcome::Outcome;
 use model::call::Reply;
-use model::card::{DeviceIndex, NetworkCard};
+use model::card::NetworkCard;
 use model::eni::{EniRecord, EniStatus};
 use model::error::{CallError, Class};
 use model::id::EniId;
@@ -123,33 +123,5 @@ impl Node {
         if !patience && !linked {
             self.depart(eni, Departure::ByOthers, out);
         }
-    }
-
-    /// An open intent of an earlier process: the step is taken up where it was.
-    pub(crate) fn resume(&mut self, eni: &EniId, step: Step) {
-        let index = self.lifecycle.free_index(None).unwrap_or(DeviceIndex(1));
-        let process = self
-            .lifecycle
-            .enis
-            .entry(eni.clone())
-            .or_insert_with(|| Process::new(step.clone(), index));
-        process.step = step;
-        if let Some(record) = self.pool.eni_mut(eni) {
-            record.state = pool::eni::EniState::Leaving;
-        }
-    }
-
-    /// An open intent for an ENI that EC2 doesn't list as attached: nothing is done before a look.
-    pub(crate) fn resume_looking(
-        &mut self,
-        eni: &EniId,
-        step: Step,
-        index: DeviceIndex,
-        now: Instant,
-    ) {
-        let mut process = Process::new(step, index);
-        process.created = Some(now);
-        process.look_at = Some(now);
-        self.lifecycle.enis.insert(eni.clone(), process);
     }
 }

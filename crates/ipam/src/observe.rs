@@ -3,7 +3,6 @@
 //! Adding needs a read that began after our last change; removing needs what [`crate::truth`] demands. Must not: send
 //! anything.
 
-use crate::event::LinkView;
 use crate::lifecycle::{Process, Step};
 use crate::node::{Node, Out};
 use crate::notice::Notice;
@@ -51,15 +50,6 @@ impl Node {
         for eni in missing {
             self.depart(&eni, Departure::ByOthers, out);
         }
-    }
-
-    fn has_link(&self, eni: &EniId) -> bool {
-        let Some(record) = self.pool.eni(eni) else {
-            return false;
-        };
-        self.links
-            .as_ref()
-            .is_none_or(|links| links.macs.contains(&record.mac))
     }
 
     /// Takes one attached ENI into the inventory, or brings what is known of it up to date.
@@ -312,53 +302,6 @@ impl Node {
                 AddressState::Held | AddressState::HeldByLink | AddressState::Cooling { .. }
             )
         })
-    }
-
-    /// Tells of addresses that links still route though nobody is known to hold them.
-    pub(crate) fn hold_routed(&mut self, out: &mut Out<'_>) {
-        let Some(links) = &self.links else { return };
-        for (address, link) in &links.routed {
-            if self
-                .pool
-                .state_of(*address)
-                .is_some_and(|(_, state)| state == AddressState::HeldByLink)
-            {
-                out.note(Notice::HeldByLink {
-                    address: *address,
-                    link: link.clone(),
-                });
-            }
-        }
-    }
-
-    /// The host's links changed, or were looked at again.
-    pub(crate) fn see_links(&mut self, links: LinkView, out: &mut Out<'_>) {
-        let unrouted: Vec<_> = self
-            .pool
-            .enis()
-            .flat_map(|eni| self.pool.addresses(&eni.id))
-            .filter(|(address, state)| {
-                **state == AddressState::HeldByLink && !links.routed.contains_key(address)
-            })
-            .map(|(address, _)| address)
-            .collect();
-        for address in unrouted {
-            self.pool.unhold_by_link(out.boot(), address);
-        }
-        if self.is_serving() {
-            let held: Vec<_> = self.pool.allocations().cloned().collect();
-            for swept in self.sweep.look(out.boot(), &links, &held) {
-                self.pool.release(out.boot(), &swept.key);
-                self.requests.forget(&swept.key);
-                self.commit.touch(crate::effect::File::Checkpoint);
-                out.note(Notice::Swept {
-                    key: swept.key,
-                    pod: swept.pod,
-                    address: swept.address,
-                });
-            }
-        }
-        self.links = Some(links);
     }
 
     /// Unattached ENIs made for this instance that nobody knows: deleted when seen twice, a minute apart.

@@ -90,6 +90,7 @@ impl<'a> Job<'a> {
             &self.wiring.pod_changes(ends.pod, self.host_mac),
         )?;
         self.apply_on_host(&self.wiring.host_changes(ends.host))?;
+        self.await_carrier()?;
         Ok(Wired {
             host_interface: self.host_name.clone(),
             host_index: ends.host,
@@ -196,6 +197,14 @@ impl<'a> Job<'a> {
                 Err(error)
             }
         }
+    }
+
+    /// The end that went up first got its carrier from the second, and until the kernel's link watch has run it drops
+    /// what the pod sends, for as long as others hold the routing lock. Since 6.8 the kernel catches up when it is asked
+    /// about one link (`linkwatch_sync_dev` in `rtnl_getlink`); before, the first packets of a pod may be lost.
+    fn await_carrier(&mut self) -> Result<(), ApplyError> {
+        observe::link_named(&mut self.pod, &self.wiring.container_ifname)?;
+        Ok(())
     }
 
     fn note(&mut self, made: Changes) {

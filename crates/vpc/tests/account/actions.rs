@@ -1,4 +1,4 @@
-//! Each action: one success and each of its errors, reached by state.
+//! Table: each action with one success and each of its errors, reached by state.
 
 use crate::world::{World, ZONE, assign, attach, attach_on_card, block, cidr, id, modify, run};
 use model::card::NetworkCard;
