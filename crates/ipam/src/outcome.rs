@@ -201,14 +201,16 @@ impl Node {
                 if self.intents.reassigned(eni, &addresses) {
                     self.commit.touch(File::Journal);
                 }
+                let mut in_doubt = false;
                 for address in addresses {
                     self.truth.address_seen(address);
                     self.end_other_release(eni, address);
                     self.add_address(eni, address);
-                    if self.intents.is_released(eni, address) {
-                        // Not used before its release cannot be carried out any more, and EC2 still lists it then.
-                        self.pace.refresh_by(now.after(LINGER));
-                    }
+                    in_doubt |= self.intents.is_released(eni, address);
+                }
+                if in_doubt {
+                    // Not used before its release cannot be carried out any more; what the ENI owns is known then.
+                    self.look(eni, now.after(LINGER));
                 }
                 self.progress(eni, Step::Ready);
             }

@@ -7,5 +7,6 @@ mod boot;
 mod durable;
 mod growth;
 mod harness;
+mod late;
 mod requests;
 mod unknown;
