@@ -3,11 +3,27 @@
 //! Driven by: `world`; the agreement test of `cloud` compares it with SDK and HTTP.
 
 use model::call::{Call, Reply, Scope};
-use model::error::{CallError, classify};
+use model::error::{CallError, Class, Refusal, classify};
 use vpc::{
     Answer, Caller, CreateInterface, DescribeInterfaces, Filter, Modification, Request, Verdict,
     Vpc, Wanted,
 };
+
+/// What `cloud` never sends, because EC2 would take it for something else: no ids mean everything, no groups the VPC's
+/// default group.
+fn unsent(call: &Call) -> Option<Result<Reply, CallError>> {
+    if matches!(call, Call::DescribeInterfaces(Scope::Ids(ids)) if ids.is_empty()) {
+        return Some(Ok(Reply::Interfaces(Vec::new())));
+    }
+    let groupless = matches!(call, Call::CreateInterface(create) if create.groups.is_empty());
+    groupless.then(|| {
+        Err(CallError::Refused(Refusal {
+            class: Class::Invalid,
+            code: "RequestNotBuilt".into(),
+            message: "no security groups".into(),
+        }))
+    })
+}
 
 /// Carries a judged call out, all pages of it. `None`: the caller never hears of it.
 pub fn carry_out(
@@ -16,6 +32,9 @@ pub fn carry_out(
     caller: &Caller,
     (call, verdict): (&Call, &Verdict),
 ) -> Option<Result<Reply, CallError>> {
+    if let Some(answer) = unsent(call) {
+        return Some(answer);
+    }
     let mut request = request(call);
     let mut pages = Vec::new();
     loop {
