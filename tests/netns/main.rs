@@ -1,0 +1,14 @@
+//! The real plugin, the real daemon, a real kernel, real packets: pods on nodes that are namespaces.
+//!
+//! Needs root. One module per claim. Must not: look into a program; what counts is what kernel, fabric and EC2 show.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod add;
+mod bad_input;
+mod datapath_kernel;
+mod del;
+mod fabric;
+mod growth;
+mod life_of_a_packet;
+mod raw;
+mod restart;

@@ -1,0 +1,124 @@
+//! The daemon's socket as its callers use it: ADD and DEL, health, reflection. Must not: judge an answer.
+
+use e2e::daemon::Daemon;
+use rpc::wire::cni_backend_client::CniBackendClient;
+use rpc::wire::{AddNetworkReply, AddNetworkRequest};
+use std::future::Future;
+use std::time::Duration;
+use tokio_stream::StreamExt;
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Response, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
+
+/// Asks for an address for pod `default/<name>`.
+pub(crate) fn add(
+    daemon: &Daemon,
+    name: &str,
+    within: Duration,
+) -> Result<AddNetworkReply, Status> {
+    block_on(async {
+        let connected = rpc::client::connect(daemon.socket(), Duration::from_secs(5)).await;
+        let mut client = connected.expect("the daemon accepts");
+        client.add(question(name), within).await
+    })
+}
+
+/// Asks for an address; when the daemon has the question, `work` is done. No limit of time is given.
+pub(crate) fn add_while(
+    daemon: &Daemon,
+    name: &str,
+    work: impl FnOnce(),
+) -> Result<AddNetworkReply, Status> {
+    block_on(async {
+        let channel = channel(daemon).await;
+        let mut backend = CniBackendClient::new(channel.clone());
+        let mut health = HealthClient::new(channel);
+        // On one connection questions arrive in order: a health check that was answered came after the ADD.
+        let (answer, ()) = tokio::join!(backend.add_network(question(name)), async {
+            health
+                .check(HealthCheckRequest::default())
+                .await
+                .expect("health is served");
+            work();
+        });
+        answer.map(Response::into_inner)
+    })
+}
+
+fn question(name: &str) -> AddNetworkRequest {
+    AddNetworkRequest {
+        k8s_pod_name: name.to_owned(),
+        k8s_pod_namespace: "default".to_owned(),
+        netns: "/var/run/netns/cni-0".to_owned(),
+        if_name: "eth0".to_owned(),
+        network_name: "aws-cni".to_owned(),
+        container_id: format!("container-{name}"),
+        ..AddNetworkRequest::default()
+    }
+}
+
+/// The status of a health service; `NotFound` when there is no such service.
+pub(crate) fn health(daemon: &Daemon, service: &str) -> Result<ServingStatus, Status> {
+    block_on(async {
+        let mut client = HealthClient::new(channel(daemon).await);
+        let service = service.to_owned();
+        let answer = client.check(HealthCheckRequest { service }).await?;
+        Ok(answer.into_inner().status())
+    })
+}
+
+/// Names of the services that server reflection lists, sorted.
+pub(crate) fn services(daemon: &Daemon) -> Vec<String> {
+    block_on(async {
+        let mut grpc = Grpc::new(channel(daemon).await);
+        grpc.ready().await.expect("the channel is connected");
+        let question = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let path =
+            PathAndQuery::from_static("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+        let codec =
+            tonic_prost::ProstCodec::<ServerReflectionRequest, ServerReflectionResponse>::default();
+        let stream = Request::new(tokio_stream::once(question));
+        let answers = grpc
+            .streaming(stream, path, codec)
+            .await
+            .expect("reflection is served");
+        let first = answers
+            .into_inner()
+            .next()
+            .await
+            .expect("one answer")
+            .expect("no error");
+        let Some(MessageResponse::ListServicesResponse(list)) = first.message_response else {
+            panic!("{first:?}");
+        };
+        let mut names: Vec<_> = list
+            .service
+            .into_iter()
+            .map(|service| service.name)
+            .collect();
+        names.sort();
+        names
+    })
+}
+
+async fn channel(daemon: &Daemon) -> Channel {
+    let path = daemon.socket().display();
+    let endpoint = Endpoint::from_shared(format!("unix://{path}")).expect("a path is an address");
+    endpoint.connect().await.expect("the daemon accepts")
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime can be made").block_on(future)
+}

@@ -1,0 +1,10 @@
+//! The daemon against EC2 and IMDS over HTTP, and against its callers over its socket: no pods, no packets.
+//!
+//! Needs root (scenes are namespaces). One module per claim. Must not: wire pods (`netns` does).
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod boot;
+mod create;
+mod grpc;
+mod refusals;
+mod trouble;
