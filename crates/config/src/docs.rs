@@ -16,8 +16,10 @@ All configuration of `ipamd` is in its environment. It is read once at start, an
   accepted.
 * Booleans are `1 t T true TRUE True` and `0 f F false FALSE False`. Integers are decimal digits with an optional sign.
   An empty value counts as unset; where that is reported as a fallback the column \"bad value\" says \"also empty\".
-* The number of pods that the node may run is not a variable: it is 110 until it is read from the node object.
-* The variables of the AWS SDK (`AWS_REGION`, `AWS_CA_BUNDLE`, web identity, …) are read by the SDK itself.
+* The number of pods that the node may run is not a variable: until it is read from the node object it is what the
+  addresses of the instance type allow and two more, at least 110.
+* Credentials come from the AWS SDK's own variables (keys, web identity) or from IMDS; the region always from IMDS.
+  `AWS_CA_BUNDLE` and proxy variables are not honoured yet.
 ";
 
 /// The page.
