@@ -1,23 +1,27 @@
 //! The programs under test: where they are, and that they are what the sources say. Driven by `stage`.
-//! Must not: build anything, or test a program older than its sources.
+//! Must not: build anything, or test a program older than its sources. Each is judged once: one run tests one build.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 /// Path of the node daemon.
 pub fn ipamd() -> PathBuf {
-    current("ipamd")
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| current("ipamd")).clone()
 }
 
 /// Path of the CNI plugin.
 pub fn aws_cni() -> PathBuf {
-    current("aws-cni")
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| current("aws-cni")).clone()
 }
 
 /// Path of the laboratory's program, which is process 1 of every node.
 pub fn vpc_lab() -> PathBuf {
-    current("vpc-lab")
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| current("vpc-lab")).clone()
 }
 
 /// The program of this name that was built with this one, unless it is missing or out of date.

@@ -49,7 +49,7 @@ impl Stage {
             geteuid().is_root(),
             "this test makes namespaces and links: run it as root"
         );
-        let (plugin, vpc_lab) = (binaries::aws_cni(), binaries::vpc_lab());
+        let [_, plugin, vpc_lab] = [binaries::ipamd(), binaries::aws_cni(), binaries::vpc_lab()];
         let evidence = Evidence::of(test);
         let name = test.replace('/', "-");
         let builder = Scene::builder(&name)
