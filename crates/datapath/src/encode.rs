@@ -10,7 +10,7 @@ use netlink::Request;
 use netlink_packet_core::{
     DefaultNla, NLA_F_NESTED, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REPLACE,
 };
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecUnspec, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkExtentMask,
     LinkFlags, LinkInfo, LinkMessage,
@@ -207,6 +207,11 @@ fn address(it: &Address) -> AddressMessage {
         message
             .attributes
             .push(AddressAttribute::Broadcast(it.address.broadcast()));
+    }
+    if it.address.prefix() < 32 {
+        // A subnet route in main would take the node's own packets to the wrong ENI for as long as it stands.
+        let flags = AddressFlags::Permanent | AddressFlags::Noprefixroute;
+        message.attributes.push(AddressAttribute::Flags(flags));
     }
     message
 }

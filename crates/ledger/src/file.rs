@@ -123,7 +123,7 @@ pub fn set_aside(path: &Path, reason: &str) -> Result<PathBuf, FileError> {
 }
 
 /// Removes what interrupted replacements of this file left behind, ours (`<name>.tmp`) and upstream's
-/// (`<name>.tmp<random>`), and returns what was removed. For the start, before the first [`write`].
+/// (`<name>.tmp<random>`), and returns what was removed. For the start, before the first [`write()`].
 pub fn remove_leftovers(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     let folder = folder_of(path);
     let failed = |path: &Path| {

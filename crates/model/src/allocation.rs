@@ -25,7 +25,7 @@ pub struct Allocation {
 pub struct Cooling {
     /// The address.
     pub address: Ipv4Addr,
-    /// End of the cooldown on the boot clock of [`Checkpoint::boot_id`].
+    /// End of the cooldown on the boot clock of [`Extension::boot_id`].
     pub until: Instant,
 }
 
