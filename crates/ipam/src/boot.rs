@@ -9,7 +9,7 @@ use crate::event::LinkView;
 use crate::node::{Node, Out};
 use crate::notice::Notice;
 use crate::operations::Operation;
-use crate::sweep::has_link;
+use crate::sweep::PodLinks;
 use ipnetwork::Ipv4Network;
 use model::allocation::{BootId, Checkpoint};
 use model::call::{Call, Scope};
@@ -294,10 +294,11 @@ impl Node {
 
     /// Entries that upstream wrote are kept only when their pod has a host link (ipamd.md §3.5).
     fn drop_unlinked(&mut self, links: &LinkView, out: &mut Out<'_>) {
+        let pods = PodLinks::of(links);
         let gone: Vec<_> = self
             .pool
             .allocations()
-            .filter(|allocation| !has_link(allocation, links))
+            .filter(|allocation| !pods.has(allocation))
             .cloned()
             .collect();
         for allocation in gone {

@@ -6,11 +6,14 @@ use crate::event::LinkView;
 use model::allocation::Allocation;
 use model::pod::PodKey;
 use model::time::{Duration, Instant};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long the link must be missing: the longest ADD (90 s) and 60 s more, so that a plugin that is still wiring
 /// never loses its address.
 pub(crate) const AFTER: Duration = Duration::from_secs(150);
+
+/// Digits of a pod's hash in the name of its host link.
+const HASH: usize = 11;
 
 /// Since when which allocation's link is missing.
 #[derive(Debug, Clone, Default)]
@@ -28,8 +31,9 @@ impl Sweep {
     ) -> Vec<Allocation> {
         let mut missing = BTreeMap::new();
         let mut swept = Vec::new();
+        let pods = PodLinks::of(links);
         for allocation in allocations {
-            if has_link(allocation, links) && !is_replaced(allocation, links, allocations) {
+            if pods.has(allocation) && !is_replaced(allocation, links, allocations) {
                 continue;
             }
             let since = self.missing.get(&allocation.key).copied().unwrap_or(now);
@@ -59,10 +63,19 @@ fn is_replaced(allocation: &Allocation, links: &LinkView, allocations: &[Allocat
             .any(|other| replaces(other) && owns(other))
 }
 
-/// Whether the allocation's pod has a host link, or has no name to find it by.
-pub(crate) fn has_link(allocation: &Allocation, links: &LinkView) -> bool {
-    let suffix = allocation.pod.link_suffix(0);
-    allocation.pod.is_unnamed() || links.names.iter().any(|name| name.ends_with(&suffix))
+/// The ends of all link names: any prefix before a pod's hash is accepted (ipamd.md §3.5).
+pub(crate) struct PodLinks<'a>(BTreeSet<&'a str>);
+
+impl<'a> PodLinks<'a> {
+    pub(crate) fn of(links: &'a LinkView) -> Self {
+        let end = |name: &'a String| name.get(name.len().checked_sub(HASH)?..);
+        Self(links.names.iter().filter_map(end).collect())
+    }
+
+    /// Whether the allocation's pod has a host link, or has no name to find it by.
+    pub(crate) fn has(&self, allocation: &Allocation) -> bool {
+        allocation.pod.is_unnamed() || self.0.contains(allocation.pod.link_suffix(0).as_str())
+    }
 }
 
 #[cfg(test)]
