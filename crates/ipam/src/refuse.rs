@@ -45,8 +45,15 @@ impl Node {
         if let Some((action, until, error)) = self.growth_block(now) {
             return self.blocked_reason(action, &error, until.since(now).as_secs().max(1));
         }
-        let limits = self.pool.limits();
         let stats = self.pool.stats(now);
+        if !self.settings.provisioning {
+            return Reason::ProvisioningOff {
+                total: stats.total,
+                held: stats.held,
+                cooling: stats.cooling,
+            };
+        }
+        let limits = self.pool.limits();
         let unmanaged =
             u32::try_from(self.pool.enis().filter(|eni| !eni.managed).count()).unwrap_or(u32::MAX);
         let limit =

@@ -18,6 +18,18 @@ pub enum Reason {
         /// Addresses released less than IP_COOLDOWN_PERIOD ago.
         cooling: u32,
     },
+    /// The node may not ask EC2 for more (`DISABLE_NETWORK_RESOURCE_PROVISIONING`).
+    #[error(
+        "node limit {total}: EC2 is not asked for more addresses (DISABLE_NETWORK_RESOURCE_PROVISIONING); {held} are held by pods and {cooling} are cooling"
+    )]
+    ProvisioningOff {
+        /// Addresses the node has.
+        total: u32,
+        /// Addresses held by pods.
+        held: u32,
+        /// Addresses released less than IP_COOLDOWN_PERIOD ago.
+        cooling: u32,
+    },
     /// The deadline passed while addresses were still being fetched.
     #[error("no address became free within {waited_secs} s; {pending}")]
     Deadline {
@@ -115,7 +127,10 @@ impl Reason {
     pub fn is_retryable(&self) -> bool {
         !matches!(
             self,
-            Self::NodeLimit { .. } | Self::Deleted | Self::Superseded { .. }
+            Self::NodeLimit { .. }
+                | Self::ProvisioningOff { .. }
+                | Self::Deleted
+                | Self::Superseded { .. }
         )
     }
 }

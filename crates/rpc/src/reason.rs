@@ -65,6 +65,7 @@ pub fn is_unknown_pod(status: &Status) -> bool {
 fn code(reason: &Reason) -> Code {
     match reason {
         Reason::NodeLimit { .. }
+        | Reason::ProvisioningOff { .. }
         | Reason::SubnetFull { .. }
         | Reason::Throttled { .. }
         | Reason::Busy { .. } => Code::ResourceExhausted,
@@ -80,7 +81,7 @@ fn code(reason: &Reason) -> Code {
 
 fn kind(reason: &Reason) -> RefusalKind {
     match reason {
-        Reason::NodeLimit { .. } => RefusalKind::NodeLimit,
+        Reason::NodeLimit { .. } | Reason::ProvisioningOff { .. } => RefusalKind::NodeLimit,
         Reason::Deadline { .. } => RefusalKind::Deadline,
         Reason::SubnetFull { .. } => RefusalKind::SubnetFull,
         Reason::Throttled { .. } => RefusalKind::Throttled,

@@ -135,3 +135,19 @@ fn stopping_refuses_waiters_at_once_and_starts_nothing_more() {
     bench.pass(600_000);
     assert_eq!(bench.calls.len(), calls, "{:?}", bench.call_names());
 }
+
+#[test]
+fn a_node_that_may_not_ask_ec2_says_so_when_its_addresses_are_held() {
+    let settings = NodeSettings {
+        provisioning: false,
+        ..NodeSettings::default()
+    };
+    let mut bench = Bench::serving(settings, 1);
+    bench.add("a", "web-0");
+    let more = bench.add("b", "web-1");
+    assert_eq!(
+        bench.refusal(more),
+        "node limit 1: EC2 is not asked for more addresses (DISABLE_NETWORK_RESOURCE_PROVISIONING); 1 are held by pods and 0 are cooling"
+    );
+    assert!(bench.mutations().is_empty(), "{:?}", bench.call_names());
+}

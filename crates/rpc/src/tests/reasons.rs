@@ -24,6 +24,15 @@ fn table() -> Vec<(Reason, Code, RefusalKind)> {
             RefusalKind::NodeLimit,
         ),
         (
+            Reason::ProvisioningOff {
+                total: 9,
+                held: 9,
+                cooling: 0,
+            },
+            Code::ResourceExhausted,
+            RefusalKind::NodeLimit,
+        ),
+        (
             Reason::Deadline {
                 waited_secs: 88,
                 pending: text.clone(),
