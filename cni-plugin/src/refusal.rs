@@ -53,7 +53,7 @@ fn of_status(status: &Status) -> CniError {
         Some(refusal) => {
             let code = match (refusal.kind(), refusal.retryable) {
                 (_, true) => Code::TryAgain,
-                (RefusalKind::NodeLimit, false) => Code::NodeLimit,
+                (RefusalKind::NodeLimit | RefusalKind::ProvisioningOff, false) => Code::NodeLimit,
                 (RefusalKind::Deleted, false) => Code::Deleted,
                 (RefusalKind::Superseded, false) => Code::Superseded,
                 (_, false) => Code::Refused,

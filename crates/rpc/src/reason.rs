@@ -81,7 +81,8 @@ fn code(reason: &Reason) -> Code {
 
 fn kind(reason: &Reason) -> RefusalKind {
     match reason {
-        Reason::NodeLimit { .. } | Reason::ProvisioningOff { .. } => RefusalKind::NodeLimit,
+        Reason::NodeLimit { .. } => RefusalKind::NodeLimit,
+        Reason::ProvisioningOff { .. } => RefusalKind::ProvisioningOff,
         Reason::Deadline { .. } => RefusalKind::Deadline,
         Reason::SubnetFull { .. } => RefusalKind::SubnetFull,
         Reason::Throttled { .. } => RefusalKind::Throttled,

@@ -30,7 +30,7 @@ fn table() -> Vec<(Reason, Code, RefusalKind)> {
                 cooling: 0,
             },
             Code::ResourceExhausted,
-            RefusalKind::NodeLimit,
+            RefusalKind::ProvisioningOff,
         ),
         (
             Reason::Deadline {
@@ -131,7 +131,7 @@ fn every_reason_has_a_kind_of_its_own() {
     assert_eq!(kinds.len(), table().len());
     assert_eq!(
         kinds.len() + 2,
-        16,
+        17,
         "all of the enum but `unspecified` and `unknown pod`"
     );
 }
