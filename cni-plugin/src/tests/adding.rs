@@ -8,6 +8,7 @@ use model::reason::Reason;
 use rpc::reason::refuse_add;
 use rpc::wire::AddNetworkReply;
 use serde_json::json;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tonic::Status;
@@ -295,7 +296,11 @@ fn a_daemon_that_always_breaks_off_is_reported_as_that() {
     let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let mut call = invocation(json!({}));
     call.config.add_timeout = Duration::from_millis(40);
-    let breaking = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    let breaking = std::thread::spawn(move || {
+        // Only once the connection stands: the client has sent HTTP/2's preface.
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.read_exact(&mut [0; 24]).unwrap();
+    });
     let error = plugin(&socket, FakeKernel::default())
         .add(&call, Path::new(NETNS))
         .unwrap_err();

@@ -37,7 +37,8 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether the daemon may be there a moment later: it restarts (no file, nobody listening) or its backlog is full.
+    /// Whether the daemon may be there a moment later: it restarts (no file, nobody listening, gone before the connection
+    /// stood) or its backlog is full.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Path(_) => false,
@@ -49,6 +50,10 @@ impl ConnectError {
                         | ErrorKind::ConnectionRefused
                         | ErrorKind::WouldBlock
                         | ErrorKind::ConnectionReset
+                        | ErrorKind::ConnectionAborted
+                        | ErrorKind::BrokenPipe
+                        | ErrorKind::NotConnected
+                        | ErrorKind::UnexpectedEof
                 )
             ),
         }
