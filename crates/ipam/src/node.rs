@@ -286,7 +286,7 @@ impl Node {
     /// The earliest time at which something is due, always later than now: what was due now has been done.
     fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let boot = self.boot.as_ref().and_then(|boot| boot.retry_at);
-        let cooldown = if self.requests.waiters() > 0 || self.pace.wants_room {
+        let cooldown = if self.requests.waiters() > 0 {
             self.pool.next_cooldown_end(now)
         } else {
             None

@@ -7,7 +7,6 @@ use crate::lifecycle::{Process, Step};
 use crate::node::{Node, Out};
 use crate::notice::Notice;
 use crate::refresh::ORPHAN_VISIBLE;
-use ipnetwork::IpNetwork;
 use model::allocation::Cooling;
 use model::call::{INSTANCE_TAG, NO_MANAGE_TAG};
 use model::card::{DeviceIndex, NetworkCard};
@@ -16,8 +15,9 @@ use model::id::EniId;
 use model::time::{Duration, Instant};
 use pool::address::AddressState;
 use pool::eni::{Eni, EniState};
+use pool::reconcile::compare;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 /// By this time of a boot everything that was done to the instance's ENIs before the boot is visible.
 const DISTRUST: Instant = Instant(60_000);
@@ -189,29 +189,24 @@ impl Node {
         }) {
             return;
         }
-        let listed: BTreeSet<Ipv4Addr> = record
-            .pod_blocks()
-            .filter_map(|block| single(block.network()))
-            .collect();
         self.pool.set_prefixes(&record.id, record.prefixes.clone());
+        let difference = compare(&self.pool, std::slice::from_ref(record));
+        for address in record.addresses.iter().filter(|known| !known.primary) {
+            self.truth.address_seen(address.address);
+        }
         if self.truth.may_add(&record.id, began) {
-            for address in &listed {
-                self.add_listed(&record.id, *address, out.boot());
+            for (eni, address) in difference.new_addresses {
+                self.add_listed(&eni, address, out.boot());
             }
         }
-        let lacking: Vec<_> = self
-            .pool
-            .addresses(&record.id)
-            .filter(|(address, state)| {
-                !listed.contains(address) && **state != AddressState::Leaving
-            })
-            .map(|(address, state)| (address, *state))
-            .collect();
-        for address in &listed {
-            self.truth.address_seen(*address);
-        }
-        for (address, state) in lacking {
-            if !self.truth.may_remove(&record.id, began) {
+        for (eni, address) in difference.missing_addresses {
+            let Some((_, state)) = self.pool.state_of(address) else {
+                continue;
+            };
+            if state == AddressState::Leaving {
+                continue;
+            }
+            if !self.truth.may_remove(&eni, began) {
                 self.truth.address_seen(address);
             } else if self.truth.address_missing(address, began) {
                 self.lose(address, &state, out);
@@ -379,11 +374,4 @@ impl Node {
 pub(crate) enum Departure {
     ByUs,
     ByOthers,
-}
-
-fn single(network: IpNetwork) -> Option<Ipv4Addr> {
-    match (network.ip(), network.prefix()) {
-        (IpAddr::V4(address), 32) => Some(address),
-        _ => None,
-    }
 }

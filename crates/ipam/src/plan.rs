@@ -33,8 +33,6 @@ pub(crate) struct Pace {
     /// The subnet refused a larger request: ask for at most this many addresses at once, until then.
     cap: Option<(u32, Instant)>,
     not_ready_told: BTreeSet<EniId>,
-    /// Somebody waits or the pool is low: the end of a cooldown matters.
-    pub(crate) wants_room: bool,
 }
 
 impl Pace {
@@ -107,7 +105,6 @@ impl Node {
         }
         let now = out.boot();
         let demand = self.demand();
-        self.pace.wants_room = demand.waiting > 0;
         // Until EC2 has listed the ENIs of held addresses the inventory looks smaller than it is.
         let settling = self.pool.homeless() > 0
             && self

@@ -23,29 +23,23 @@ impl Node {
         result: Outcome,
         now: Instant,
     ) {
-        let here = |node: &Self, address: Ipv4Addr| {
-            let place = node.pool.state_of(address);
-            place.is_some_and(|(at, _)| at == *eni)
-        };
+        let here: Vec<_> = addresses
+            .iter()
+            .copied()
+            .filter(|address| {
+                let place = self.pool.state_of(*address);
+                place.is_some_and(|(at, _)| at == *eni)
+            })
+            .collect();
         match result {
             Ok(_) => {
-                for address in addresses
-                    .iter()
-                    .filter(|address| here(self, **address))
-                    .copied()
-                    .collect::<Vec<_>>()
-                {
+                for address in here {
                     self.pool.forget_address(address);
                 }
                 self.end_release(eni);
             }
             Err(CallError::Refused(refusal)) if !refusal.class.is_retryable() => {
-                for address in addresses
-                    .iter()
-                    .filter(|address| here(self, **address))
-                    .copied()
-                    .collect::<Vec<_>>()
-                {
+                for address in here {
                     self.keep_if_certain(eni, address, now);
                 }
                 self.end_release(eni);

@@ -160,3 +160,20 @@ fn an_allocation_whose_pod_never_had_a_link_is_swept() {
     );
     assert_eq!(bench.node.view(bench.now().boot).stats.held, 0);
 }
+
+#[test]
+fn an_address_that_is_known_to_be_lost_is_not_asked_for_again_and_again() {
+    let mut bench = Bench::serving(NodeSettings::default(), 9);
+    let add = bench.add("a", "web-0");
+    let held = bench.granted(add).unwrap();
+    let mut without = record(0, 9);
+    without.addresses.retain(|known| known.address != held);
+    for pause in [300_000, 60_000, 300_000] {
+        bench.pass(pause);
+        bench.answer(attached, Ok(Reply::Interfaces(vec![without.clone()])));
+    }
+    bench.calls.retain(|(_, call)| !attached(call));
+    bench.pass(61_000);
+    let asked = bench.calls.iter().any(|(_, call)| attached(call));
+    assert!(!asked, "{:?}", bench.call_names());
+}
