@@ -4,6 +4,7 @@
 //! Nothing here gives up: whatever fails is named and tried again. Requests that come before wait, DELs are applied to
 //! what was restored.
 
+use crate::bucket::Lane;
 use crate::budget::backoff;
 use crate::event::LinkView;
 use crate::node::{Node, Out};
@@ -147,7 +148,7 @@ impl Node {
         for call in &wanted {
             self.waiting_for(&format!("EC2 {}", call.action().name()));
             let in_flight = self.ops.any_call(|open| open == call);
-            if !in_flight && self.budget.allows(call.action(), out.boot()) {
+            if !in_flight && self.budget.allows(call.action(), Lane::Waiting, out.boot()) {
                 self.call(call.clone(), out);
             }
         }

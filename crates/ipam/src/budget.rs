@@ -1,8 +1,9 @@
-//! When an EC2 action may be tried (again): back-off per action, with jitter from the machine's seed.
+//! When an EC2 action may be tried (again): a bucket of tokens per action, and back-off after failures with jitter from
+//! the machine's seed.
 //!
-//! Must not: know what the action is for. Token buckets and lanes of priority are not built yet: the account's limits
-//! are met by backing off after EC2 throttles.
+//! Must not: know what the action is for.
 
+use crate::bucket::{Bucket, Lane};
 use model::call::Action;
 use model::error::{CallError, Class};
 use model::time::{Duration, Instant};
@@ -46,16 +47,29 @@ pub(crate) struct Blocked {
     pub(crate) error: CallError,
 }
 
-/// Back-off of every action.
+/// Tokens and back-off of every action.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Budget {
+    buckets: BTreeMap<Action, Bucket>,
     actions: BTreeMap<Action, (u32, Blocked)>,
 }
 
 impl Budget {
-    /// Whether the action may be sent now.
-    pub(crate) fn allows(&self, action: Action, now: Instant) -> bool {
-        self.blocked(action, now).is_none()
+    /// Whether the action may be sent now. Whoever is refused for want of a token finds the time of the next one among
+    /// [`Budget::retries`].
+    pub(crate) fn allows(&mut self, action: Action, lane: Lane, now: Instant) -> bool {
+        self.blocked(action, now).is_none() && self.bucket(action, now).has_for(lane, now)
+    }
+
+    /// The action is sent.
+    pub(crate) fn sent(&mut self, action: Action, now: Instant) {
+        self.bucket(action, now).take(now);
+    }
+
+    fn bucket(&mut self, action: Action, now: Instant) -> &mut Bucket {
+        self.buckets
+            .entry(action)
+            .or_insert_with(|| Bucket::full(now))
     }
 
     /// Why and until when the action may not be sent.
@@ -67,7 +81,8 @@ impl Budget {
     }
 
     /// The action was done.
-    pub(crate) fn succeeded(&mut self, action: Action) {
+    pub(crate) fn succeeded(&mut self, action: Action, now: Instant) {
+        self.bucket(action, now).answered(now);
         self.actions.remove(&action);
     }
 
@@ -83,6 +98,9 @@ impl Budget {
             .actions
             .get(&action)
             .map_or(0, |(failures, _)| *failures);
+        if matches!(error, CallError::Refused(refusal) if refusal.class == Class::Throttled) {
+            self.bucket(action, now).throttled(now);
+        }
         let (base, cap) = pace(error);
         let delay = random
             .jitter(backoff(base, cap, failures))
@@ -100,9 +118,13 @@ impl Budget {
         delay
     }
 
-    /// Ends of all back-offs.
+    /// Ends of all back-offs, and when the tokens come that somebody wanted.
     pub(crate) fn retries(&self) -> impl Iterator<Item = Instant> {
-        self.actions.values().map(|(_, blocked)| blocked.until)
+        let tokens = self.buckets.values().filter_map(Bucket::wake);
+        self.actions
+            .values()
+            .map(|(_, blocked)| blocked.until)
+            .chain(tokens)
     }
 }
 
@@ -146,12 +168,12 @@ mod tests {
             first >= Duration::from_millis(500) && first <= Duration::from_secs(1),
             "{first:?}"
         );
-        assert!(!budget.allows(action, Instant(0)));
+        assert!(!budget.allows(action, Lane::Warm, Instant(0)));
         assert!(
-            budget.allows(Action::AttachNetworkInterface, Instant(0)),
+            budget.allows(Action::AttachNetworkInterface, Lane::Warm, Instant(0)),
             "other actions are not concerned"
         );
-        assert!(budget.allows(action, Instant(0).after(first)));
+        assert!(budget.allows(action, Lane::Warm, Instant(0).after(first)));
         let mut last = first;
         for _ in 0..20 {
             last = budget.failed(action, Instant(0), &error, &mut random);
@@ -160,7 +182,7 @@ mod tests {
             last >= Duration::from_secs(30) && last <= Duration::from_secs(60),
             "{last:?}"
         );
-        budget.succeeded(action);
-        assert!(budget.allows(action, Instant(0)));
+        budget.succeeded(action, Instant(600_000));
+        assert!(budget.allows(action, Lane::Warm, Instant(600_000)));
     }
 }

@@ -8,6 +8,7 @@
 
 mod attach;
 pub mod boot;
+mod bucket;
 mod budget;
 mod commit;
 pub mod effect;

@@ -196,6 +196,7 @@ impl Node {
     /// Sends an EC2 request; a mutation leaves when its intent is durable.
     pub(crate) fn call(&mut self, call: Call, out: &mut Out<'_>) {
         let began = out.boot();
+        self.budget.sent(call.action(), began);
         if !call.mutating() {
             let op = self.ops.start(Operation::Call {
                 call: call.clone(),

@@ -99,7 +99,7 @@ impl Node {
         let (now, action) = (out.boot(), ended.call.action());
         let retry = match result {
             Ok(_) => {
-                self.budget.succeeded(action);
+                self.budget.succeeded(action, now);
                 None
             }
             Err(error) if concerns_action(error) => {

@@ -2,6 +2,7 @@
 //!
 //! The arithmetic is `pool`'s; here it meets budgets, calls in flight and deadlines. Must not: look at EC2's answers.
 
+use crate::bucket::Lane;
 use crate::lifecycle::{Creation, Step};
 use crate::node::{Node, Out};
 use crate::refresh::ORPHAN_VISIBLE;
@@ -133,6 +134,15 @@ impl Node {
         }
     }
 
+    /// Whether calls that bring addresses are for somebody who waits.
+    fn growth_lane(&self) -> Lane {
+        if self.demand().waiting > 0 {
+            Lane::Waiting
+        } else {
+            Lane::Warm
+        }
+    }
+
     /// Whether addresses or ENIs are being asked for.
     fn is_growing(&self) -> bool {
         !self.lifecycle.creations.is_empty() || self.pool.enis().any(|eni| eni.incoming > 0)
@@ -153,9 +163,12 @@ impl Node {
             self.pace.cap = None;
         }
         let cap = self.pace.cap.map_or(u32::MAX, |(cap, _)| cap);
+        let lane = self.growth_lane();
         match growth {
             Growth::Assign { eni, count }
-                if self.budget.allows(Action::AssignPrivateIpAddresses, now) =>
+                if self
+                    .budget
+                    .allows(Action::AssignPrivateIpAddresses, lane, now) =>
             {
                 let count = count.min(cap);
                 if let Some(record) = self.pool.eni_mut(&eni) {
@@ -170,12 +183,13 @@ impl Node {
 
     fn create(&mut self, secondary_addresses: u32, out: &mut Out<'_>) {
         let now = out.boot();
+        let lane = self.growth_lane();
         let allowed = [
             Action::CreateNetworkInterface,
             Action::AttachNetworkInterface,
         ]
         .into_iter()
-        .all(|action| self.budget.allows(action, now));
+        .all(|action| self.budget.allows(action, lane, now));
         let Some(metadata) = self.world.metadata.clone().filter(|_| allowed) else {
             return;
         };
@@ -286,7 +300,7 @@ impl Node {
         let cap = self.pace.cap.map_or(asked, |(cap, _)| cap.min(asked)) / 2;
         if cap > 0 {
             self.pace.cap = Some((cap, now.after(Duration::from_secs(120))));
-            self.budget.succeeded(action);
+            self.budget.succeeded(action, now);
         } else {
             self.pace.cap = Some((1, now.after(Duration::from_secs(120))));
         }
@@ -301,6 +315,7 @@ impl Node {
             return;
         }
         let now = out.boot();
+        let growing = self.growth_lane();
         let creations: Vec<_> = self
             .lifecycle
             .creations
@@ -310,7 +325,9 @@ impl Node {
             .collect();
         for creation in creations {
             let call = Call::CreateInterface(creation.call);
-            if self.budget.allows(call.action(), now) && !self.ops.any_call(|open| *open == call) {
+            if self.budget.allows(call.action(), growing, now)
+                && !self.ops.any_call(|open| *open == call)
+            {
                 self.call(call, out);
             }
         }
@@ -322,7 +339,10 @@ impl Node {
             .filter_map(|(eni, process)| process.next_call(eni, &metadata.instance, now))
             .collect();
         for call in due {
-            if self.budget.allows(call.action(), now) {
+            if self
+                .budget
+                .allows(call.action(), lane_of(&call, growing), now)
+            {
                 self.call(call, out);
             }
         }
@@ -332,5 +352,22 @@ impl Node {
     pub(crate) fn is_busy(&self, eni: &EniId) -> bool {
         let looks = |call: &Call| matches!(call, Call::DescribeInterfaces(Scope::Ids(ids)) if ids.contains(eni));
         self.ops.changes(eni) || self.ops.any_call(looks)
+    }
+}
+
+/// Which lane a call of an ENI's life is in; `growing` is that of calls that bring addresses.
+fn lane_of(call: &Call, growing: Lane) -> Lane {
+    match call {
+        Call::UnassignAddresses { .. }
+        | Call::DetachInterface { .. }
+        | Call::DeleteInterface { .. } => Lane::CleanUp,
+        Call::CreateTags { .. } => Lane::Warm,
+        Call::DescribeInterfaces(_)
+        | Call::DescribeSubnets { .. }
+        | Call::DescribeInstanceType { .. }
+        | Call::CreateInterface(_)
+        | Call::AttachInterface { .. }
+        | Call::DeleteOnTermination { .. }
+        | Call::AssignAddresses { .. } => growing,
     }
 }

@@ -3,6 +3,7 @@
 //! What is attached: every few minutes, and when something is in doubt. What was made for the instance and is attached
 //! to nothing: at start, a minute later, after a create of unknown outcome, and hourly. Must not: judge the answers.
 
+use crate::bucket::Lane;
 use crate::node::{Node, Out};
 use crate::plan::REFRESH;
 use model::call::{Action, Call, Scope};
@@ -28,7 +29,10 @@ impl Node {
         if self.pool.homeless() > 0 {
             self.pace.refresh_by(now.after(HOMELESS));
         }
-        if !self.budget.allows(Action::DescribeNetworkInterfaces, now) {
+        if !self
+            .budget
+            .allows(Action::DescribeNetworkInterfaces, Lane::CleanUp, now)
+        {
             return;
         }
         let second = self.truth.second_read_due().is_some_and(|at| at <= now);
