@@ -47,11 +47,12 @@ pub const NETWORK_POLICY_ENFORCING_MODE: Variable = Variable::row(
     "NETWORK_POLICY_ENFORCING_MODE",
     Kind::Text(policy_mode),
     "",
-    "`none`, `strict` or `standard`, in any letter case: call the network policy agent for each pod. Unset or empty: \
-     no calls. Upstream's manifest sets `standard`: remove it.",
+    "`none`, `strict` or `standard`, in any letter case: what the network policy agent is told when it asks for the \
+     node's mode. The plugin does not call the agent for each pod: that is not built yet. With `standard`, which \
+     upstream's manifest sets, a new pod is therefore open until the agent has seen it, as it is anyway until its \
+     policies are known; that is reported at start. `strict` promises a pod that is closed until then, so it is refused.",
 )
-.refused()
-.only_default("network policy");
+.refused();
 
 const NO_API: &str = "the API server is not used yet";
 

@@ -147,17 +147,27 @@ pub const ROWS: &[Variable] = &[
 
 /// Splits the text of `ADDITIONAL_ENI_TAGS` into the tags to write and the reserved keys that were dropped.
 pub(crate) fn additional_tags(text: &str) -> (BTreeMap<String, String>, Vec<String>) {
-    let all: BTreeMap<String, String> = serde_json::from_str(text).unwrap_or_default();
+    let all = tags(text).unwrap_or_default();
     let (reserved, kept): (BTreeMap<_, _>, BTreeMap<_, _>) = all
         .into_iter()
         .partition(|(key, _)| key.contains("k8s.amazonaws.com"));
     (kept, reserved.into_keys().collect())
 }
 
+/// As Go reads it: `null` is an object without tags, or a tag without text.
+fn tags(text: &str) -> Option<BTreeMap<String, String>> {
+    let tags: Option<BTreeMap<String, Option<String>>> = serde_json::from_str(text).ok()?;
+    let tags = tags.unwrap_or_default().into_iter();
+    Some(
+        tags.map(|(key, value)| (key, value.unwrap_or_default()))
+            .collect(),
+    )
+}
+
 fn tags_object(text: &str) -> Result<(), &'static str> {
-    match serde_json::from_str::<BTreeMap<String, String>>(text) {
-        Ok(_) => Ok(()),
-        Err(_) => Err("want a JSON object of strings"),
+    match tags(text) {
+        Some(_) => Ok(()),
+        None => Err("want a JSON object of strings"),
     }
 }
 
@@ -189,6 +199,9 @@ mod tests {
             assert!(tags_object(bad).is_err(), "{bad} was accepted");
         }
         assert_eq!(tags_object("{\"a\":\"b\"}"), Ok(()));
+        assert_eq!(tags("null"), Some(BTreeMap::new()));
+        let empty = BTreeMap::from([("a".to_owned(), String::new())]);
+        assert_eq!(tags("{\"a\":null}"), Some(empty));
     }
 
     #[test]

@@ -22,9 +22,9 @@ pub const EC2_ENDPOINT: Variable = Variable::row(
     "AWS_EC2_ENDPOINT",
     Kind::Text(url),
     "",
-    "URL of the EC2 API instead of the Region's. It reaches every EC2 call.",
-)
-.refused();
+    "URL of the EC2 API instead of the Region's. It reaches every EC2 call; upstream's reaches none, so what is no URL \
+     does not stop a node.",
+);
 /// IMDS endpoint.
 pub const IMDS_ENDPOINT: Variable = Variable::row(
     "AWS_EC2_METADATA_SERVICE_ENDPOINT",
@@ -38,10 +38,10 @@ pub const HTTP_TIMEOUT: Variable = Variable::row(
     "HTTP_TIMEOUT",
     Kind::Integer {
         least: 10,
-        most: 3600,
+        most: i64::MAX,
     },
     "10",
-    "Seconds an HTTP request to AWS may take.",
+    "Seconds an HTTP request to AWS may take. A call as a whole ends after 15 s all the same.",
 );
 /// Version in user agents.
 pub const VPC_CNI_VERSION: Variable =
@@ -53,7 +53,7 @@ pub const INTROSPECTION_BIND_ADDRESS: Variable = Variable::text(
     "127.0.0.1:61679",
     "Address of the introspection server, `host:port` or `unix:path`.",
 )
-.only_default("an introspection server at an address of your own");
+.nothing("the introspection server is not built yet");
 /// No debug server.
 pub const DISABLE_INTROSPECTION: Variable =
     Variable::strict("DISABLE_INTROSPECTION", "false", "No introspection server.")
@@ -93,6 +93,8 @@ pub struct ProcessSettings {
     pub backing_store: PathBuf,
     /// `MY_NODE_NAME`; empty when unknown.
     pub my_node_name: String,
+    /// `NETWORK_POLICY_ENFORCING_MODE` in lower case; empty when network policy is not asked for.
+    pub policy_mode: String,
 }
 
 /// Least level that is logged.
@@ -142,21 +144,20 @@ impl LogFile {
     }
 }
 
+/// As strict as the clients that the URL is for: what passes here can be connected to, or at least tried.
 fn url(text: &str) -> Result<(), &'static str> {
-    let host = text
+    let rest = text
         .strip_prefix("http://")
         .or_else(|| text.strip_prefix("https://"));
-    match host {
-        Some(rest)
-            if !rest.is_empty()
-                && !rest.starts_with('/')
-                && !rest.contains(char::is_whitespace) =>
-        {
-            Ok(())
-        }
-        // The empty default.
-        _ if text.is_empty() => Ok(()),
-        Some(_) | None => Err("want a URL that begins with http:// or https://"),
+    let host = rest
+        .and_then(|rest| rest.split('/').next())
+        .unwrap_or_default();
+    let strange = |c: char| !c.is_ascii_graphic() || matches!(c, '@' | '?' | '#' | '"' | '\\');
+    // The empty text is the default.
+    if text.is_empty() || (!host.is_empty() && !host.starts_with(':') && !text.contains(strange)) {
+        Ok(())
+    } else {
+        Err("want a URL like http://host:port or https://host")
     }
 }
 
@@ -179,6 +180,9 @@ mod tests {
             "ftp://x",
             "http:///x",
             "http://a b",
+            "http://:80",
+            "http://user@host",
+            "http://host?x",
         ] {
             assert!(url(bad).is_err(), "{bad} was accepted");
         }

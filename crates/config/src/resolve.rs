@@ -140,6 +140,19 @@ impl Reader<'_> {
             );
             self.refuse(&host::POD_MTU, why);
         }
+        match self.policy_mode().as_str() {
+            "strict" => {
+                let why = "closing pods until their policies are known: not built yet".to_owned();
+                self.refuse(&cluster::NETWORK_POLICY_ENFORCING_MODE, why);
+            }
+            "standard" => {
+                let why = "calling the policy agent for each pod is not built yet".to_owned();
+                let used = "the mode for the agent alone".to_owned();
+                self.fall_back(&cluster::NETWORK_POLICY_ENFORCING_MODE, used, why);
+            }
+            // Nobody is to be called for a pod, and nobody is.
+            _ => {}
+        }
     }
 
     fn config(&self) -> Config {
@@ -189,7 +202,13 @@ impl Reader<'_> {
             http_timeout: Duration::from_secs(u64::from(self.number(&process::HTTP_TIMEOUT))),
             backing_store: self.text(&eni::BACKING_STORE).into(),
             my_node_name: self.text(&cluster::MY_NODE_NAME).to_owned(),
+            policy_mode: self.policy_mode(),
         }
+    }
+
+    fn policy_mode(&self) -> String {
+        self.text(&cluster::NETWORK_POLICY_ENFORCING_MODE)
+            .to_ascii_lowercase()
     }
 
     fn refuse(&mut self, row: &Variable, why: String) {

@@ -29,7 +29,7 @@ fn refusals(pairs: &[(&str, &str)]) -> Vec<String> {
         .collect()
 }
 
-/// Every row of upstream's default manifest but the policy mode.
+/// Every row of upstream's default manifest.
 const MANIFEST: &[(&str, &str)] = &[
     ("ADDITIONAL_ENI_TAGS", "{}"),
     ("AWS_VPC_CNI_NODE_PORT_SUPPORT", "true"),
@@ -60,6 +60,7 @@ const MANIFEST: &[(&str, &str)] = &[
     ("ENABLE_SUBNET_DISCOVERY", "true"),
     ("MY_NODE_NAME", "ip-10-0-0-1.ec2.internal"),
     ("MY_POD_NAME", "aws-node-x7x2p"),
+    ("NETWORK_POLICY_ENFORCING_MODE", "standard"),
     ("VPC_CNI_VERSION", "v1.23.1"),
     ("WARM_ENI_TARGET", "1"),
     ("WARM_PREFIX_TARGET", "1"),
@@ -104,13 +105,14 @@ fn an_empty_environment_gives_the_defaults() {
             http_timeout: Duration::from_secs(10),
             backing_store: "/var/run/aws-node/ipam.json".into(),
             my_node_name: String::new(),
+            policy_mode: String::new(),
         }
     );
 }
 
 #[test]
-fn upstreams_manifest_is_accepted_without_its_policy_mode() {
-    let config = good(MANIFEST);
+fn upstreams_manifest_is_accepted_and_its_policy_mode_is_reported() {
+    let (config, fallbacks) = resolve(&map(MANIFEST)).expect("nothing is refused");
     assert_eq!(
         config.node.targets,
         WarmTargets {
@@ -122,12 +124,28 @@ fn upstreams_manifest_is_accepted_without_its_policy_mode() {
     );
     assert_eq!(config.process.log_level, LogLevel::Debug);
     assert_eq!(config.process.my_node_name, "ip-10-0-0-1.ec2.internal");
-    let mut with_policy = MANIFEST.to_vec();
-    with_policy.push(("NETWORK_POLICY_ENFORCING_MODE", "standard"));
+    assert_eq!(config.process.policy_mode, "standard");
+    let [told] = &fallbacks[..] else {
+        panic!("{fallbacks:?}")
+    };
     assert_eq!(
-        refusals(&with_policy),
-        ["NETWORK_POLICY_ENFORCING_MODE=standard: network policy: not built yet"]
+        told.to_string(),
+        "NETWORK_POLICY_ENFORCING_MODE=standard: calling the policy agent for each pod is not built yet; using \"the \
+         mode for the agent alone\""
     );
+}
+
+#[test]
+fn a_mode_without_calls_for_pods_is_taken_and_one_that_closes_pods_is_refused() {
+    let mode = |text| {
+        good(&[("NETWORK_POLICY_ENFORCING_MODE", text)])
+            .process
+            .policy_mode
+    };
+    assert_eq!([mode("None"), mode("")], ["none".to_owned(), String::new()]);
+    let (config, _) = resolve(&map(&[("NETWORK_POLICY_ENFORCING_MODE", "STANDARD")]))
+        .expect("upstream's default");
+    assert_eq!(config.process.policy_mode, "standard");
 }
 
 #[test]
@@ -155,6 +173,7 @@ fn every_value_reaches_its_field() {
         ("HTTP_TIMEOUT", "12"),
         ("AWS_VPC_K8S_CNI_BACKING_STORE", "/tmp/x.json"),
         ("MY_NODE_NAME", "n"),
+        ("NETWORK_POLICY_ENFORCING_MODE", "NONE"),
     ]);
     let node = NodeSettings {
         targets: WarmTargets {
@@ -189,6 +208,7 @@ fn every_value_reaches_its_field() {
             http_timeout: Duration::from_secs(12),
             backing_store: "/tmp/x.json".into(),
             my_node_name: "n".to_owned(),
+            policy_mode: "none".to_owned(),
         }
     );
 }
@@ -219,6 +239,7 @@ fn values_that_upstream_tolerates_fall_back_and_are_reported() {
         ("ADDITIONAL_ENI_TAGS", "team=a"),
         ("POD_SECURITY_GROUP_ENFORCING_MODE", "lax"),
         ("IP_COOLDOWN_PERIOD", ""),
+        ("AWS_EC2_ENDPOINT", "ec2.local"),
     ] {
         let reported = fallbacks(&[(name, value)]);
         assert_eq!(reported.len(), 1, "{name}={value}");
@@ -259,7 +280,7 @@ fn what_upstreams_entry_point_refuses_is_refused() {
         ("AWS_VPC_ENI_MTU", "jumbo"),
         ("POD_MTU", "100"),
         ("NETWORK_POLICY_ENFORCING_MODE", "loose"),
-        ("AWS_EC2_ENDPOINT", "ec2.local"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "imds.local"),
     ] {
         let refused = refusals(&[(name, value)]);
         assert_eq!(refused.len(), 1, "{refused:?}");
@@ -280,7 +301,6 @@ fn what_is_not_built_is_refused_by_name() {
         ("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", "1"),
         ("ENABLE_MULTI_NIC", "true"),
         ("NETWORK_POLICY_ENFORCING_MODE", "STRICT"),
-        ("NETWORK_POLICY_ENFORCING_MODE", "none"),
         ("AWS_VPC_K8S_CNI_EXTERNALSNAT", "true"),
         ("AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS", "10.0.0.0/8"),
         ("AWS_VPC_K8S_CNI_RANDOMIZESNAT", "none"),
@@ -293,7 +313,6 @@ fn what_is_not_built_is_refused_by_name() {
         ("ENABLE_BANDWIDTH_PLUGIN", "true"),
         ("DISABLE_POD_V6", "true"),
         ("DISABLE_TCP_EARLY_DEMUX", "true"),
-        ("INTROSPECTION_BIND_ADDRESS", "0.0.0.0:1"),
         ("POD_MTU", "1400"),
     ] {
         let refused = refusals(&[(name, value)]);
@@ -313,7 +332,7 @@ fn all_refusals_come_at_once() {
         ("IP_COOLDOWN_PERIOD", "-1"),
         ("AWS_VPC_ENI_MTU", "1"),
         ("WARM_IP_TARGET", "x"),
-        ("NETWORK_POLICY_ENFORCING_MODE", "standard"),
+        ("NETWORK_POLICY_ENFORCING_MODE", "strict"),
     ]))
     .expect_err("four are bad");
     let names: Vec<_> = refused.iter().map(|r| r.name).collect();
@@ -331,7 +350,7 @@ fn all_refusals_come_at_once() {
 #[test]
 fn a_reported_value_is_cut_and_has_no_control_characters() {
     let long = format!("a\n{}", "b".repeat(500));
-    let text = refusals(&[("AWS_EC2_ENDPOINT", &long)]).remove(0);
+    let text = fallbacks(&[("AWS_EC2_ENDPOINT", &long)]).remove(0);
     assert!(text.starts_with("AWS_EC2_ENDPOINT=a\\nbbb"), "{text}");
     assert!(text.len() < 200 && !text.contains('\n'), "{text}");
 }
@@ -341,6 +360,45 @@ fn huge_numbers_do_not_wrap() {
     let config = good(&[("WARM_IP_TARGET", "4294967296"), ("MAX_ENI", "4294967296")]);
     assert_eq!(config.node.targets.warm_ip, u32::MAX);
     assert_eq!(config.node.max_enis, None);
+}
+
+/// Upstream stops for three kinds of rows only: what its entry point checks, what its initialisation checks, and the
+/// endpoint that its SDK cannot use either.
+#[test]
+fn what_no_row_can_read_stops_a_node_only_where_it_stops_upstreams() {
+    let mut stops = Vec::new();
+    for row in tables().iter().flat_map(|(_, rows)| rows.iter()) {
+        for junk in [
+            "\u{0}",
+            "-7",
+            "",
+            " ",
+            "nothing that anybody knows",
+            "true ",
+        ] {
+            let Err(refused) = resolve(&map(&[(row.name, junk)])) else {
+                continue;
+            };
+            // An unreadable value never asks for something: what is read and not built is another matter.
+            if refused[0].why.ends_with("not built yet") {
+                assert!(matches!(row.effect, Effect::OnlyDefault(_)), "{refused:?}");
+            } else {
+                stops.push(row.name);
+            }
+        }
+    }
+    stops.dedup();
+    assert_eq!(
+        stops,
+        [
+            "IP_COOLDOWN_PERIOD",
+            "AWS_VPC_ENI_MTU",
+            "POD_MTU",
+            "AWS_VPC_K8S_CNI_VETHPREFIX",
+            "NETWORK_POLICY_ENFORCING_MODE",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        ]
+    );
 }
 
 fn any_environment() -> impl Strategy<Value = BTreeMap<String, String>> {
