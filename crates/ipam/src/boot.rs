@@ -6,6 +6,7 @@
 
 use crate::bucket::Lane;
 use crate::budget::backoff;
+use crate::capacity::Capacity;
 use crate::event::LinkView;
 use crate::node::{Node, Out};
 use crate::notice::Notice;
@@ -13,16 +14,20 @@ use crate::operations::Operation;
 use crate::sweep::PodLinks;
 use ipnetwork::Ipv4Network;
 use model::allocation::{BootId, Checkpoint};
-use model::call::{Call, Scope};
+use model::call::{Action, Call, Scope};
 use model::eni::{EniRecord, SubnetRecord};
 use model::id::{SecurityGroupId, SubnetId};
 use model::imds::InstanceMetadata;
 use model::intent::Intent;
-use model::limits::InstanceLimits;
 use model::settings::NodeSettings;
 use model::time::{Duration, Instant};
 use pool::inventory::{Inventory, PoolLimits};
 use std::collections::BTreeMap;
+
+/// How soon EC2 is asked again for what it must have and does not list.
+const UNLISTED: Duration = Duration::from_secs(2);
+/// How late the list of links may be at most.
+const LINKS_AT_LEAST: Duration = Duration::from_secs(30);
 
 /// What an earlier process left on disk, and the boot this process runs in.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +52,8 @@ pub(crate) struct Boot {
     attached: Option<(Instant, Vec<EniRecord>)>,
     pub(crate) retry_at: Option<Instant>,
     failures: u32,
+    /// What went wrong with the latest try of each action, in words.
+    troubles: BTreeMap<Action, String>,
     /// What is being waited for, in words.
     pub(crate) waiting_for: String,
 }
@@ -55,7 +62,7 @@ pub(crate) struct Boot {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct World {
     pub(crate) metadata: Option<InstanceMetadata>,
-    pub(crate) limits: Option<InstanceLimits>,
+    pub(crate) capacity: Capacity,
     pub(crate) subnets: Option<BTreeMap<SubnetId, Ipv4Network>>,
     /// Security groups of the primary ENI, as EC2 (or, before that, IMDS) says. Empty: unknown.
     pub(crate) groups: Vec<SecurityGroupId>,
@@ -121,15 +128,7 @@ impl Node {
             }
             return;
         };
-        let mut wanted = Vec::new();
-        if self.world.limits.is_none() {
-            self.world.limits = InstanceLimits::of(&metadata.instance_type);
-        }
-        if self.world.limits.is_none() {
-            wanted.push(Call::DescribeInstanceType {
-                name: metadata.instance_type.clone(),
-            });
-        }
+        let mut wanted = Vec::from_iter(self.ask_limits(&metadata.instance_type));
         if self.world.subnets.is_none() {
             wanted.push(Call::DescribeSubnets {
                 vpc: metadata.vpc.clone(),
@@ -145,8 +144,8 @@ impl Node {
                 metadata.instance.clone(),
             )));
         }
+        self.name_wanted(&wanted);
         for call in &wanted {
-            self.waiting_for(&format!("EC2 {}", call.action().name()));
             let in_flight = self.ops.any_call(|open| open == call);
             if !in_flight && self.budget.allows(call.action(), Lane::Waiting, out.boot()) {
                 self.call(call.clone(), out);
@@ -156,7 +155,10 @@ impl Node {
             return;
         }
         match self.links.clone() {
-            Some(links) => self.finish_boot(&metadata, &links, out),
+            Some(links) if links.macs.contains(&metadata.primary_mac) => {
+                self.finish_boot(&metadata, &links, out)
+            }
+            Some(_) => self.wait_for_primary_link(&metadata, out),
             None => self.waiting_for("the list of the host's links"),
         }
     }
@@ -165,6 +167,54 @@ impl Node {
         if let Some(boot) = &mut self.boot {
             what.clone_into(&mut boot.waiting_for);
         }
+    }
+
+    /// Of what is asked, that which went wrong is what people should know; else the first.
+    fn name_wanted(&mut self, wanted: &[Call]) {
+        let Some(boot) = &mut self.boot else { return };
+        let trouble = |call: &Call| boot.troubles.get(&call.action());
+        let troubled = wanted.iter().find(|call| trouble(call).is_some());
+        let Some(call) = troubled.or(wanted.first()) else {
+            return;
+        };
+        let name = call.action().name();
+        boot.waiting_for = match trouble(call) {
+            Some(text) => format!("EC2 {name}: {text}"),
+            None => format!("EC2 {name}"),
+        };
+    }
+
+    /// On a fresh machine the link may come late. Nothing is tried again: its coming is an event.
+    fn wait_for_primary_link(&mut self, metadata: &InstanceMetadata, out: &mut Out<'_>) {
+        let what = format!("the link of the primary ENI, {}", metadata.primary_mac);
+        if self
+            .boot
+            .as_ref()
+            .is_some_and(|boot| boot.waiting_for != what)
+        {
+            self.waiting_for(&what);
+            let retry = LINKS_AT_LEAST;
+            out.note(Notice::Waiting { what, retry });
+        }
+    }
+
+    /// A call of start-up ended: what went wrong is named while it is waited for.
+    pub(crate) fn tell_trouble(
+        &mut self,
+        action: Action,
+        trouble: Option<&str>,
+        retry: Duration,
+        out: &mut Out<'_>,
+    ) {
+        let Some(boot) = &mut self.boot else { return };
+        let Some(text) = trouble else {
+            boot.troubles.remove(&action);
+            return;
+        };
+        boot.troubles.insert(action, text.to_owned());
+        let what = format!("EC2 {}: {text}", action.name());
+        boot.waiting_for.clone_from(&what);
+        out.note(Notice::Waiting { what, retry });
     }
 
     /// The metadata arrived, or didn't: then the path is named and the read is repeated.
@@ -212,13 +262,13 @@ impl Node {
             return;
         }
         // The primary ENI must exist: a list without it proves nothing about the others either.
-        let retry = Duration::from_secs(2);
-        boot.retry_at = Some(out.boot().after(retry));
-        let what = format!(
-            "EC2 to list the primary ENI ({}) of {}",
+        boot.retry_at = Some(out.boot().after(UNLISTED));
+        let text = format!(
+            "the primary ENI, {}, of {} is not listed yet",
             metadata.primary_mac, metadata.instance
         );
-        out.note(Notice::Waiting { what, retry });
+        let action = Action::DescribeNetworkInterfaces;
+        self.tell_trouble(action, Some(&text), UNLISTED, out);
     }
 
     /// The subnets of the node's zone.
@@ -233,12 +283,9 @@ impl Node {
         if known.contains_key(&metadata.subnet) {
             self.world.subnets = Some(known);
         } else if let Some(boot) = &mut self.boot {
-            let retry = Duration::from_secs(2);
-            boot.retry_at = Some(out.boot().after(retry));
-            out.note(Notice::Waiting {
-                what: format!("EC2 to list subnet {}", metadata.subnet),
-                retry,
-            });
+            boot.retry_at = Some(out.boot().after(UNLISTED));
+            let text = format!("{} is not listed yet", metadata.subnet);
+            self.tell_trouble(Action::DescribeSubnets, Some(&text), UNLISTED, out);
         }
     }
 
@@ -252,7 +299,7 @@ impl Node {
         else {
             return;
         };
-        self.apply_limits();
+        self.apply_limits(&records, out);
         if !remembers {
             self.distrust(out.boot());
         }
@@ -271,25 +318,6 @@ impl Node {
         out.note(Notice::Serving {
             enis: self.lifecycle.enis.len(),
             restored: self.pool.allocations().count(),
-        });
-    }
-
-    /// The instance type's limits, narrowed by `MAX_ENI` (a value at or above the type's limit means the limit).
-    fn apply_limits(&mut self) {
-        let Some(limits) = &self.world.limits else {
-            return;
-        };
-        let max_enis = self
-            .settings
-            .max_enis
-            .map_or(limits.enis(), |max| max.min(limits.enis()));
-        // What upstream's eni-max-pods.txt says of a type: every address, and two pods in the host's network.
-        let usual_pods = limits.enis() * limits.slots_per_eni() + 2;
-        self.pool.set_limits(PoolLimits {
-            max_enis,
-            slots_per_eni: limits.slots_per_eni(),
-            max_pods: self.settings.max_pods.max(usual_pods),
-            cooldown: self.settings.cooldown,
         });
     }
 

@@ -137,9 +137,9 @@ fn pace(error: &CallError) -> (Duration, Duration) {
             Class::InUse | Class::WrongState | Class::Transient | Class::NotFound => (500, 15),
             // Upstream's pause after exhaustion is 120 s (ipamd.md §4.4); addresses come back one by one, so ask earlier first.
             Class::SubnetFull | Class::SubnetFragmented => (15_000, 120),
-            Class::Denied | Class::Quota | Class::Expired | Class::ConfigurationMissing => {
-                (15_000, 300)
-            }
+            // Costs EC2 nothing, and a fresh machine's clock and credentials come within seconds.
+            Class::Expired => (1_000, 15),
+            Class::Denied | Class::Quota | Class::ConfigurationMissing => (15_000, 300),
             Class::EniLimit | Class::AddressesAboveType => (60_000, 600),
             Class::AddressLimit
             | Class::AlreadyAssigned

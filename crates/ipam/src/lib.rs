@@ -10,6 +10,7 @@ mod attach;
 pub mod boot;
 mod bucket;
 mod budget;
+mod capacity;
 mod commit;
 pub mod effect;
 pub mod event;

@@ -154,6 +154,7 @@ impl Node {
             self.advance_boot(out);
             self.expire(out);
             self.serve(out);
+            self.advance_limits(out);
             self.advance_truth(out);
             self.advance_lifecycle(out);
             self.plan(out);

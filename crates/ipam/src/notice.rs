@@ -24,6 +24,26 @@ pub enum Notice {
         /// Allocations taken over from the checkpoint.
         restored: usize,
     },
+    /// EC2 will not say what the instance's type allows: the least is assumed, and EC2 is asked again.
+    LimitsAssumed {
+        /// The type.
+        instance_type: String,
+        /// ENIs.
+        enis: u32,
+        /// Addresses for pods on each ENI.
+        slots: u32,
+        /// EC2's refusal.
+        error: String,
+    },
+    /// EC2 now says what the instance's type allows.
+    LimitsKnown {
+        /// The type.
+        instance_type: String,
+        /// ENIs.
+        enis: u32,
+        /// Addresses for pods on each ENI.
+        slots: u32,
+    },
     /// An ADD was answered.
     Added {
         /// Who.

@@ -13,7 +13,7 @@ use crate::observe::Departure;
 use model::call::{Call, Reply, Scope};
 use model::error::{CallError, Class};
 use model::id::EniId;
-use model::time::{Duration, Instant};
+use model::time::{Duration, Instant, WallTime};
 
 /// A call that has ended.
 pub(crate) struct Ended {
@@ -54,11 +54,7 @@ impl Node {
                     self.learn_subnets(subnets, out);
                 }
             }
-            Call::DescribeInstanceType { .. } => {
-                if let Ok(Reply::InstanceType(limits)) = result {
-                    self.world.limits = Some(limits);
-                }
-            }
+            Call::DescribeInstanceType { .. } => self.limits_told(result, out),
             Call::CreateInterface(create) => self.created(&create.token, result, out),
             Call::AttachInterface { eni, .. } => self.attached(&eni, result, out),
             Call::DeleteOnTermination { eni, .. } => self.protected(&eni, result, now),
@@ -102,7 +98,7 @@ impl Node {
                 self.budget.succeeded(action, now);
                 None
             }
-            Err(error) if concerns_action(error) => {
+            Err(error) if concerns_action(error) || is_repeated(&ended.call, error) => {
                 Some(self.budget.failed(action, now, error, &mut self.random))
             }
             Err(_) => None,
@@ -119,14 +115,11 @@ impl Node {
         if let Some(eni) = ended.call.eni() {
             self.truth.changed(eni, now);
         }
-        let error = result.as_ref().err().map(ToString::to_string);
-        if let (Some(boot), Some(text)) = (&mut self.boot, &error) {
-            boot.waiting_for = format!("EC2 {}: {text}", action.name());
-            out.note(Notice::Waiting {
-                what: boot.waiting_for.clone(),
-                retry: retry.unwrap_or_default(),
-            });
-        }
+        let error = result
+            .as_ref()
+            .err()
+            .map(|error| in_words(error, out.now.wall));
+        self.tell_trouble(action, error.as_deref(), retry.unwrap_or_default(), out);
         out.note(Notice::Called {
             call: ended.call.clone(),
             error,
@@ -263,6 +256,23 @@ pub(crate) fn is_young(process: &Process, now: Instant) -> bool {
     process
         .created
         .is_some_and(|created| now.since(created) < INVISIBLE)
+}
+
+/// A read that failed is sent again whatever it was, so it must not be sent at once. What was not found concerns one ENI.
+fn is_repeated(call: &Call, error: &CallError) -> bool {
+    let not_found =
+        matches!(error, CallError::Refused(refusal) if refusal.class == Class::NotFound);
+    !call.mutating() && !not_found
+}
+
+/// The error for people. A wrong clock is the first suspect for requests that EC2 finds too old, so it is shown.
+fn in_words(error: &CallError, wall: WallTime) -> String {
+    match error {
+        CallError::Refused(refusal) if refusal.class == Class::Expired => {
+            format!("{error}; this node's clock says {}", wall.rfc3339())
+        }
+        CallError::Refused(_) | CallError::Unknown(_) => error.to_string(),
+    }
 }
 
 /// Whether the error will meet the next call of the action too, whatever ENI it names.

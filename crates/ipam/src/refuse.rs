@@ -53,6 +53,9 @@ impl Node {
                 cooling: stats.cooling,
             };
         }
+        if let Some(reason) = self.limits_reason(now) {
+            return reason;
+        }
         let limits = self.pool.limits();
         let unmanaged =
             u32::try_from(self.pool.enis().filter(|eni| !eni.managed).count()).unwrap_or(u32::MAX);
@@ -165,7 +168,12 @@ impl Node {
         }
     }
 
-    fn blocked_reason(&self, action: Action, error: &CallError, retry_secs: u64) -> Reason {
+    pub(crate) fn blocked_reason(
+        &self,
+        action: Action,
+        error: &CallError,
+        retry_secs: u64,
+    ) -> Reason {
         let refusal = match error {
             CallError::Unknown(text) => {
                 return Reason::Unreachable {

@@ -187,6 +187,10 @@ impl Node {
 
     /// An effect that was held back leaves now.
     pub(crate) fn emit(&mut self, effect: Effect, out: &mut Out<'_>) {
+        // Told to stop while the announcement was being written: the next process finds it and asks what came of it.
+        if self.stopping && matches!(&effect, Effect::Call(_, call, _) if call.mutating()) {
+            return;
+        }
         if let Effect::Reply(id, answer) = &effect {
             let granted = self.requests.ungrant(*id);
             if let (Answer::Added(grant), Some(granted)) = (answer, granted) {

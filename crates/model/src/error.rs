@@ -121,6 +121,7 @@ fn class_of(code: &str, message: &str, http_status: u16) -> Option<Class> {
     }
     match bare {
         "InvalidParameterValue" => Some(parameter_class(message)),
+        "AuthFailure" => Some(authentication_class(message)),
         // An error of EC2's side without a code of the table: it may have been carried out.
         _ if http_status >= 500 => None,
         "InternalError" | "InternalFailure" | "Unavailable" | "ServiceUnavailable" => None,
@@ -142,6 +143,15 @@ fn parameter_class(message: &str) -> Class {
         Class::InUse
     } else {
         Class::Invalid
+    }
+}
+
+/// What a node with a wrong clock or credentials of yesterday hears, and what one hears that names a foreign object.
+fn authentication_class(message: &str) -> Class {
+    if message.to_ascii_lowercase().contains("validate") {
+        Class::Expired
+    } else {
+        Class::Denied
     }
 }
 
@@ -168,7 +178,6 @@ const CODES: &[(&str, Class)] = &[
     ("Resource.AlreadyAssigned", Class::AlreadyAssigned),
     ("OperationNotPermitted", Class::Invalid),
     ("UnauthorizedOperation", Class::Denied),
-    ("AuthFailure", Class::Denied),
     ("IncorrectState", Class::WrongState),
     ("IncorrectInstanceState", Class::WrongState),
     ("InvalidInstanceID.NotFound", Class::ConfigurationMissing),
@@ -181,6 +190,11 @@ const CODES: &[(&str, Class)] = &[
     ("ConcurrentTagAccess", Class::Transient),
     ("IdempotentParameterMismatch", Class::TokenMismatch),
     ("RequestExpired", Class::Expired),
+    ("RequestTimeTooSkewed", Class::Expired),
+    ("SignatureDoesNotMatch", Class::Expired),
+    ("InvalidClientTokenId", Class::Expired),
+    ("ExpiredToken", Class::Expired),
+    ("ExpiredTokenException", Class::Expired),
 ];
 
 #[cfg(test)]
@@ -248,6 +262,15 @@ mod tests {
         assert_eq!(
             text("Network interface 'eni-1' is currently in use."),
             Some(Class::InUse)
+        );
+        let authentication = |message| class("AuthFailure", message, 401);
+        assert_eq!(
+            authentication("AWS was not able to validate the provided access credentials"),
+            Some(Class::Expired)
+        );
+        assert_eq!(
+            authentication("You do not have permission to access the specified resource."),
+            Some(Class::Denied)
         );
         assert_eq!(
             text("Primary IP address cannot be unassigned"),

@@ -52,6 +52,16 @@ impl InstanceLimits {
             })
     }
 
+    /// Limits that every type of the built-in table has or exceeds: one ENI, with one address besides its own.
+    pub fn least() -> Self {
+        Self {
+            enis_per_card: vec![NonZeroU32::MIN],
+            addresses_per_eni: NonZeroU32::MIN.saturating_add(1),
+            hypervisor: Hypervisor::Unknown,
+            bare_metal: false,
+        }
+    }
+
     /// The names of all types of the built-in table.
     pub fn known_types() -> impl Iterator<Item = &'static str> {
         TABLE
@@ -103,6 +113,15 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), count);
         assert!(count >= 600, "only {count} types");
+    }
+
+    #[test]
+    fn no_type_allows_less_than_the_least() {
+        let least = InstanceLimits::least();
+        for limits in InstanceLimits::known_types().filter_map(InstanceLimits::of) {
+            assert!(limits.enis() >= least.enis(), "{limits:?}");
+            assert!(limits.addresses_per_eni >= least.addresses_per_eni);
+        }
     }
 
     #[test]

@@ -81,6 +81,30 @@ fn tell_node(notice: &Notice) {
             let retry_ms = retry.map(millis);
             warn!(action = call.action().name(), %call, error, retry_ms, "EC2 call failed");
         }
+        Notice::LimitsAssumed {
+            instance_type,
+            enis,
+            slots,
+            error,
+        } => {
+            warn!(
+                instance_type,
+                enis,
+                addresses_per_eni = slots,
+                error,
+                "EC2 does not tell what the instance type allows; working with the least, asking again"
+            );
+        }
+        Notice::LimitsKnown {
+            instance_type,
+            enis,
+            slots,
+        } => info!(
+            instance_type,
+            enis,
+            addresses_per_eni = slots,
+            "EC2 tells what the instance type allows"
+        ),
         Notice::EniUsable { eni } => info!(eni_id = %eni, "ENI can be used for pods"),
         Notice::EniGone { eni, by_us: true } => info!(eni_id = %eni, "ENI given back"),
         Notice::EniGone { eni, by_us: false } => {

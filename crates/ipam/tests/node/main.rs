@@ -5,8 +5,10 @@
 mod absence;
 mod boot;
 mod durable;
+mod fresh;
 mod growth;
 mod harness;
 mod late;
 mod requests;
+mod stopping;
 mod unknown;
