@@ -1,14 +1,15 @@
-//! The plugin's log: one JSON line per call, appended in one write so that lines of many processes do not mix.
-//! Must not: fail a call, write to stdout.
+//! The plugin's log: one JSON line per call. Must not: fail a call or make it wait, write to stdout, know how a file is
+//! shared and bounded (`logfile` does).
 
 use crate::del::Report;
 use cni::config::{LogLevel, LogTarget, NetworkConfig};
 use cni::dispatch::Invocation;
 use cni::error::CniError;
 use cni::result::AddResult;
+use logfile::{BOUND, LogFile};
 use serde::Serialize;
-use std::fs::OpenOptions;
-use std::io::{Error, Write};
+use std::error::Error;
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -129,26 +130,20 @@ impl<'a> Line<'a> {
         };
         let mut text = serde_json::to_string(&line).expect("texts and numbers always serialise");
         text.push('\n');
-        let written = match &config.log_target {
-            LogTarget::Stderr => std::io::stderr().write_all(text.as_bytes()),
-            LogTarget::File(path) => append(path, &text),
+        let LogTarget::File(path) = &config.log_target else {
+            return to_stderr(&text);
         };
-        if let Err(error) = written {
-            // The runtime keeps stderr for a while: better than nothing, and nothing more can be done.
-            let _ = std::io::stderr().write_all(format!("plugin log: {error}\n{text}").as_bytes());
+        if let Err(error) = LogFile::new(path, BOUND).append(text.as_bytes()) {
+            let cause = error.source().map(ToString::to_string);
+            let cause = cause.unwrap_or_default();
+            to_stderr(&format!("plugin log: {error}: {cause}\n{text}"));
         }
     }
 }
 
-fn append(path: &Path, text: &str) -> Result<(), Error> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)?
-        .write_all(text.as_bytes())
+/// The runtime keeps it for a while: better than nothing, and nothing more can be done.
+fn to_stderr(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// ISO 8601 in UTC with milliseconds. Days are turned into a date with years that begin in March, so that a leap day is

@@ -1,10 +1,10 @@
 //! The daemon's log: one JSON object a line with `level`, `ts`, `msg` and the fields.
 //!
-//! Owns: format, destination, the size of the file, and that a log which cannot be written stops nothing: lines go to a
-//! thread over a bounded queue and are dropped, counted, when it is full. Must not: know who logs what.
+//! Owns: format, destination, and that a log which cannot be written stops nothing: lines go to a thread over a bounded
+//! queue and are dropped, counted, when it is full. Must not: know who logs what, or how a file is bounded (`logfile`).
 //! Driven by: `main` (once), `tracing` (each line).
 
-pub mod file;
+mod kept;
 mod line;
 mod queue;
 
@@ -16,16 +16,10 @@ pub use queue::Flush;
 
 /// Starts logging as configured. Keep what is returned until the end of `main`: dropping it writes what is queued.
 pub fn init(settings: &ProcessSettings) -> Flush {
-    let (destination, problem): (Box<dyn Write + Send>, _) = match &settings.log_file {
-        LogFile::Stdout => (Box::new(io::stdout()), None),
-        LogFile::Stderr => (Box::new(io::stderr()), None),
-        LogFile::Path(path) => match file::Bounded::open(path) {
-            Ok(file) => (Box::new(file), None),
-            Err(error) => (
-                Box::new(io::stderr()),
-                Some(format!("{}: {error}", path.display())),
-            ),
-        },
+    let destination: Box<dyn Write + Send> = match &settings.log_file {
+        LogFile::Stdout => Box::new(io::stdout()),
+        LogFile::Stderr => Box::new(io::stderr()),
+        LogFile::Path(path) => Box::new(kept::Kept::at(path, io::stderr())),
     };
     let (queue, flush) = queue::start(destination);
     let subscriber = tracing_subscriber::fmt()
@@ -36,12 +30,6 @@ pub fn init(settings: &ProcessSettings) -> Flush {
     // A second subscriber is a defect of `main`, and no reason to stop a node.
     if tracing::subscriber::set_global_default(subscriber).is_err() {
         eprintln!("logging was started twice");
-    }
-    if let Some(error) = problem {
-        tracing::warn!(
-            error,
-            "the log file cannot be written; logging to standard error"
-        );
     }
     flush
 }

@@ -15,7 +15,7 @@ pub const LOG_LEVEL: Variable = Variable::row(
 pub const LOG_FILE: Variable = Variable::text(
     "AWS_VPC_K8S_CNI_LOG_FILE",
     "/host/var/log/aws-routed-eni/ipamd.log",
-    "Path of the log, or `stdout` or `stderr`.",
+    "Path of the log, or `stdout` or `stderr`. A file takes at most 192 MiB with its five backups; while it cannot be written, lines go to standard error.",
 );
 /// EC2 endpoint.
 pub const EC2_ENDPOINT: Variable = Variable::row(
@@ -137,8 +137,8 @@ impl LogFile {
     /// From the text of [`LOG_FILE`].
     pub(crate) fn of(text: &str) -> Self {
         match text {
-            "stdout" => Self::Stdout,
-            "stderr" => Self::Stderr,
+            "stdout" | "/dev/stdout" => Self::Stdout,
+            "stderr" | "/dev/stderr" => Self::Stderr,
             path => Self::Path(path.into()),
         }
     }
@@ -204,6 +204,7 @@ mod tests {
             ]
         );
         assert_eq!(LogFile::of("stderr"), LogFile::Stderr);
+        assert_eq!(LogFile::of("/dev/stdout"), LogFile::Stdout);
         assert_eq!(LogFile::of("/a"), LogFile::Path("/a".into()));
     }
 }

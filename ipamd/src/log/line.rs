@@ -45,7 +45,7 @@ where
 }
 
 /// RFC 3339 in UTC with milliseconds.
-fn timestamp() -> String {
+pub(super) fn timestamp() -> String {
     let wall = clock::wall();
     let whole = wall.rfc3339();
     let milliseconds = wall.0.rem_euclid(1_000_000_000) / 1_000_000;
