@@ -2,6 +2,7 @@
 //!
 //! Must not: plan calls; it only asks whether one could help in time.
 
+use crate::effect::File;
 use crate::node::{Node, Out};
 use crate::requests::Waiter;
 use model::call::Action;
@@ -158,9 +159,12 @@ impl Node {
                 eni: eni.id.clone(),
             };
         }
-        let pending = match self.ops.calls().next() {
-            Some(call) => format!("EC2 was asked to {call}"),
-            None => format!("{} addresses are cooling", self.pool.stats(now).cooling),
+        let pending = match (self.commit.error(File::Journal), self.ops.calls().next()) {
+            (Some(error), _) => {
+                format!("EC2 is asked for nothing until the journal can be written: {error}")
+            }
+            (None, Some(call)) => format!("EC2 was asked to {call}"),
+            (None, None) => format!("{} addresses are cooling", self.pool.stats(now).cooling),
         };
         Reason::Deadline {
             waited_secs: now.since(waiter.since).as_secs(),
