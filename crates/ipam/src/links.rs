@@ -52,7 +52,7 @@ impl Node {
             self.pool.unhold_by_link(out.boot(), address);
         }
         if self.is_serving() {
-            let held: Vec<_> = self.pool.allocations().cloned().collect();
+            let held: Vec<_> = self.pool.allocations().collect();
             for swept in self.sweep.look(out.boot(), &links, &held) {
                 self.pool.release(out.boot(), &swept.key);
                 self.requests.forget(&swept.key);

@@ -6,7 +6,6 @@ use crate::bucket::Lane;
 use crate::lifecycle::{Creation, Step};
 use crate::node::{Node, Out};
 use crate::refresh::ORPHAN_VISIBLE;
-use crate::requests::Waiter;
 use crate::truth::APART;
 use model::call::{Action, CREATED_AT_TAG, Call, CreateInterface, INSTANCE_TAG, Scope, TOKEN_TAG};
 use model::id::{ClientToken, EniId};
@@ -87,11 +86,10 @@ impl Pace {
 impl Node {
     /// Waiting ADDs that hold nothing, and what is being created for them.
     pub(crate) fn demand(&self) -> Demand {
-        let empty_handed = |waiter: &Waiter| self.pool.holder(&waiter.key).is_none();
         let waiting = self
             .requests
             .waiting()
-            .filter(|(_, waiter)| empty_handed(waiter))
+            .filter(|(_, waiter)| !self.pool.holds(&waiter.key))
             .count();
         Demand {
             waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
@@ -308,12 +306,13 @@ impl Node {
 
     /// Starts the calls that are due for ENIs and creations.
     pub(crate) fn advance_lifecycle(&mut self, out: &mut Out<'_>) {
-        let Some(metadata) = self.world.metadata.clone().filter(|_| self.is_serving()) else {
+        let Some(metadata) = &self.world.metadata else {
             return;
         };
-        if self.stopping || !self.settings.provisioning {
+        if !self.is_serving() || self.stopping || !self.settings.provisioning {
             return;
         }
+        let instance = metadata.instance.clone();
         let now = out.boot();
         let growing = self.growth_lane();
         let creations: Vec<_> = self
@@ -336,7 +335,7 @@ impl Node {
             .enis
             .iter()
             .filter(|(eni, _)| !self.is_busy(eni))
-            .filter_map(|(eni, process)| process.next_call(eni, &metadata.instance, now))
+            .filter_map(|(eni, process)| process.next_call(eni, &instance, now))
             .collect();
         for call in due {
             if self

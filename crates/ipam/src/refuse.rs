@@ -22,15 +22,15 @@ impl Node {
         let waiters: Vec<_> = self
             .requests
             .waiting()
-            .filter(|(_, waiter)| self.pool.holder(&waiter.key).is_none())
-            .map(|(id, waiter)| (id, waiter.clone()))
+            .filter(|(_, waiter)| !self.pool.holds(&waiter.key))
+            .map(|(id, waiter)| (id, waiter.deadline))
             .collect();
         let mut ahead = 0;
-        for (id, waiter) in waiters {
-            let reachable = if self.growth_can_come(waiter.deadline, now) {
-                pool::grow::reachable(&self.pool, &demand, now, waiter.deadline)
+        for (id, deadline) in waiters {
+            let reachable = if self.growth_can_come(deadline, now) {
+                pool::grow::reachable(&self.pool, &demand, now, deadline)
             } else {
-                self.on_the_way(waiter.deadline, now)
+                self.on_the_way(deadline, now)
             };
             if ahead < reachable {
                 ahead += 1;

@@ -59,6 +59,10 @@ impl Requests {
         self.waiting.iter().map(|(id, waiter)| (*id, waiter))
     }
 
+    pub(crate) fn waiter(&self, id: RequestId) -> Option<&Waiter> {
+        self.waiting.get(&id)
+    }
+
     pub(crate) fn waiters(&self) -> u32 {
         u32::try_from(self.waiting.len()).unwrap_or(u32::MAX)
     }

@@ -138,15 +138,13 @@ impl Node {
         if !self.is_serving() {
             return;
         }
-        let waiting: Vec<_> = self
-            .requests
-            .waiting()
-            .map(|(id, waiter)| (id, waiter.clone()))
-            .collect();
-        for (id, waiter) in waiting {
-            let held = self.pool.holder(&waiter.key);
-            let fresh = held.is_none();
-            let grant = held.or_else(|| self.pool.assign(out.now, &waiter.key, &waiter.pod));
+        let waiting: Vec<_> = self.requests.waiting().map(|(id, _)| id).collect();
+        for id in waiting {
+            let Some(waiter) = self.requests.waiter(id) else {
+                continue;
+            };
+            let fresh = !self.pool.holds(&waiter.key);
+            let grant = self.pool.assign(out.now, &waiter.key, &waiter.pod);
             // Held on an ENI that EC2 has not listed yet: its table is not known, so the answer waits.
             let Some(grant) = grant.filter(|grant| grant.eni.is_some()) else {
                 continue;
@@ -154,7 +152,9 @@ impl Node {
             if fresh {
                 self.commit.touch(File::Checkpoint);
             }
-            self.requests.stop_waiting(id);
+            let Some(waiter) = self.requests.stop_waiting(id) else {
+                continue;
+            };
             let Waiter {
                 key,
                 pod,
@@ -211,11 +211,6 @@ impl Node {
                 self.refuse(id, &waiter, reason, out);
             }
         }
-        let text = self
-            .commit
-            .error(File::Checkpoint)
-            .unwrap_or("the write has not finished in time")
-            .to_owned();
         for id in granted {
             let Some(granted) = self.requests.ungrant(id) else {
                 continue;
@@ -239,12 +234,12 @@ impl Node {
                         since,
                         deadline,
                     };
-                    self.refuse(
-                        id,
-                        &waiter,
-                        Reason::CheckpointNotWritable { text: text.clone() },
-                        out,
-                    );
+                    let text = self
+                        .commit
+                        .error(File::Checkpoint)
+                        .unwrap_or("the write has not finished in time")
+                        .to_owned();
+                    self.refuse(id, &waiter, Reason::CheckpointNotWritable { text }, out);
                     self.give_back_unwanted(&waiter.key);
                 }
             }

@@ -4,7 +4,7 @@
 
 use crate::event::LinkView;
 use model::allocation::Allocation;
-use model::pod::PodKey;
+use model::pod::{PodKey, PodName};
 use model::time::{Duration, Instant};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,8 @@ const HASH: usize = 11;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sweep {
     missing: BTreeMap<PodKey, Instant>,
+    /// The ends of pods' link names: a hash is not computed anew at every look.
+    suffixes: BTreeMap<PodName, String>,
 }
 
 impl Sweep {
@@ -27,18 +29,31 @@ impl Sweep {
         &mut self,
         now: Instant,
         links: &LinkView,
-        allocations: &[Allocation],
+        allocations: &[&Allocation],
     ) -> Vec<Allocation> {
         let mut missing = BTreeMap::new();
         let mut swept = Vec::new();
         let pods = PodLinks::of(links);
+        if self.suffixes.len() > 2 * allocations.len() {
+            self.suffixes.clear();
+        }
         for allocation in allocations {
-            if pods.has(allocation) && !is_replaced(allocation, links, allocations) {
+            let suffix = match self.suffixes.get(&allocation.pod) {
+                Some(suffix) => suffix,
+                None => {
+                    let suffix = allocation.pod.link_suffix(0);
+                    self.suffixes
+                        .entry(allocation.pod.clone())
+                        .or_insert(suffix)
+                }
+            };
+            let linked = allocation.pod.is_unnamed() || pods.0.contains(suffix.as_str());
+            if linked && !is_replaced(allocation, suffix, links, allocations) {
                 continue;
             }
             let since = self.missing.get(&allocation.key).copied().unwrap_or(now);
             if now.since(since) >= AFTER {
-                swept.push(allocation.clone());
+                swept.push(Allocation::clone(allocation));
             } else {
                 missing.insert(allocation.key.clone(), since);
             }
@@ -49,11 +64,15 @@ impl Sweep {
 }
 
 /// Two sandboxes of one pod share the name of the host link: the link belongs to the one whose address is routed to it.
-fn is_replaced(allocation: &Allocation, links: &LinkView, allocations: &[Allocation]) -> bool {
-    let suffix = allocation.pod.link_suffix(0);
+fn is_replaced(
+    allocation: &Allocation,
+    suffix: &str,
+    links: &LinkView,
+    allocations: &[&Allocation],
+) -> bool {
     let owns = |other: &Allocation| {
         let link = links.routed.get(&other.address);
-        link.is_some_and(|link| link.ends_with(&suffix))
+        link.is_some_and(|link| link.ends_with(suffix))
     };
     let replaces = |other: &Allocation| other.key != allocation.key && other.pod == allocation.pod;
     !allocation.pod.is_unnamed()
@@ -81,7 +100,6 @@ impl<'a> PodLinks<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::pod::PodName;
     use model::time::WallTime;
     use std::net::Ipv4Addr;
 
@@ -104,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_allocation_is_swept_only_after_its_link_was_missing_all_the_time() {
-        let (mut sweep, held) = (Sweep::default(), [allocation("web-1"), allocation("")]);
+        let (mut sweep, held) = (Sweep::default(), [&allocation("web-1"), &allocation("")]);
         let none = LinkView::default();
         let mut linked = LinkView::default();
         linked.names.insert("eni0761ccbeace".into());
@@ -124,7 +142,7 @@ mod tests {
         let mut live = dead.clone();
         live.key.container = "newer".into();
         live.address = Ipv4Addr::new(10, 0, 1, 8);
-        let held = [dead.clone(), live.clone()];
+        let held = [&dead, &live];
         let mut links = LinkView::default();
         links.names.insert("eni0761ccbeace".into());
         assert!(sweep.look(Instant(0), &links, &held).is_empty());
@@ -135,6 +153,6 @@ mod tests {
         );
         links.routed.insert(live.address, "eni0761ccbeace".into());
         assert!(sweep.look(Instant(300_000), &links, &held).is_empty());
-        assert_eq!(sweep.look(Instant(450_000), &links, &held), [dead]);
+        assert_eq!(sweep.look(Instant(450_000), &links, &held), [dead.clone()]);
     }
 }

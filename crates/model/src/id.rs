@@ -1,7 +1,10 @@
 //! Identifiers that AWS hands out, one newtype each so that they cannot be swapped at a call site.
 //! Must not: know anything about the things they name.
+//!
+//! The text is shared: ids are copied into every record, call and effect that names the thing.
 
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A text that is not an identifier of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +20,7 @@ macro_rules! id {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The text as AWS writes it.
@@ -30,7 +33,7 @@ macro_rules! id {
             type Err = InvalidId;
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 if is_identifier(text, $prefix) {
-                    Ok(Self(text.to_owned()))
+                    Ok(Self(text.into()))
                 } else {
                     Err(InvalidId {
                         kind: $kind,
@@ -50,7 +53,7 @@ macro_rules! id {
 
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0
+                id.0.as_ref().to_owned()
             }
         }
 

@@ -35,6 +35,11 @@ impl Inventory {
         self.holder(key)
     }
 
+    /// Whether a key holds an address.
+    pub fn holds(&self, key: &PodKey) -> bool {
+        self.allocations.contains_key(key)
+    }
+
     /// What a key holds.
     pub fn holder(&self, key: &PodKey) -> Option<Grant> {
         let allocation = self.allocations.get(key)?;

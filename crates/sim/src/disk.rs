@@ -1,4 +1,7 @@
-//! The daemon's files as bytes: what is durable, what is being written, and what a kill or reboot leaves.
+//! The daemon's files: what is durable, what is being written, and what a kill or reboot leaves.
+//!
+//! Content is kept as values, and becomes bytes and values again (the production codecs) when a new process reads it:
+//! writes are a hundred times as frequent as reads. What is read must be what was written.
 //! Must not: understand more of the content than the codecs do. Driven by: `world`.
 
 use crate::random::Random;
@@ -11,11 +14,12 @@ use std::collections::BTreeMap;
 /// Both files.
 #[derive(Debug, Clone, Default)]
 pub struct Disk {
-    files: BTreeMap<File, Vec<u8>>,
-    writing: BTreeMap<File, (OpId, Vec<u8>)>,
-    /// Decoded once per write: the invariants look at every reply and call.
-    checkpoint: Checkpoint,
-    journal: Vec<Intent>,
+    /// `None`: there is no such file.
+    checkpoint: Option<Checkpoint>,
+    journal: Option<Vec<Intent>>,
+    /// What an absent checkpoint says.
+    nothing: Checkpoint,
+    writing: BTreeMap<File, (OpId, FileContent)>,
 }
 
 /// Where writes stood at a kill.
@@ -28,17 +32,16 @@ pub enum Torn {
 }
 
 impl Disk {
-    /// A write began; the bytes become durable at [`Disk::finish`].
-    pub fn begin(&mut self, op: OpId, content: &FileContent) {
-        self.writing.insert(content.file(), (op, encode(content)));
+    /// A write began; the content becomes durable at [`Disk::finish`].
+    pub fn begin(&mut self, op: OpId, content: FileContent) {
+        self.writing.insert(content.file(), (op, content));
     }
 
-    /// A write ended well. An error text when the codec does not read back what it wrote.
-    pub fn finish(&mut self, file: File) -> Result<(), String> {
-        let Some((_, bytes)) = self.writing.remove(&file) else {
-            return Ok(());
-        };
-        self.replace(file, bytes)
+    /// A write ended well.
+    pub fn finish(&mut self, file: File) {
+        if let Some((_, content)) = self.writing.remove(&file) {
+            self.replace(content);
+        }
     }
 
     /// A write ended with an error: the old content stays.
@@ -47,17 +50,17 @@ impl Disk {
     }
 
     /// The process was killed: each write in flight has happened or has not.
-    pub fn crash(&mut self, random: &mut Random) -> Result<Vec<Torn>, String> {
+    pub fn crash(&mut self, random: &mut Random) -> Vec<Torn> {
         let mut torn = Vec::new();
-        for (file, (_, bytes)) in std::mem::take(&mut self.writing) {
+        for (_, content) in std::mem::take(&mut self.writing).into_values() {
             if random.chance(500) {
-                self.replace(file, bytes)?;
+                self.replace(content);
                 torn.push(Torn::BecameDurable);
             } else {
                 torn.push(Torn::WasLost);
             }
         }
-        Ok(torn)
+        torn
     }
 
     /// The node rebooted: the files were on tmpfs.
@@ -65,56 +68,55 @@ impl Disk {
         *self = Self::default();
     }
 
-    /// What a new process reads.
+    /// What a new process reads. An error text when that is not what was written.
     pub fn read(&self) -> Result<(Option<Checkpoint>, Vec<Intent>), String> {
-        let checkpoint = self
-            .files
-            .get(&File::Checkpoint)
-            .map(|bytes| decode_checkpoint(bytes))
-            .transpose()?;
-        let journal = self
-            .files
-            .get(&File::Journal)
-            .map(|bytes| decode_journal(bytes))
-            .transpose()?;
+        let checkpoint = self.checkpoint.as_ref().map(read_checkpoint).transpose()?;
+        let journal = self.journal.as_deref().map(read_journal).transpose()?;
         Ok((checkpoint, journal.unwrap_or_default()))
     }
 
     /// The durable checkpoint; empty when there is none.
     pub fn checkpoint(&self) -> &Checkpoint {
-        &self.checkpoint
+        self.checkpoint.as_ref().unwrap_or(&self.nothing)
     }
 
     /// The durable journal.
     pub fn journal(&self) -> &[Intent] {
-        &self.journal
+        self.journal.as_deref().unwrap_or_default()
     }
 
-    fn replace(&mut self, file: File, bytes: Vec<u8>) -> Result<(), String> {
-        match file {
-            File::Checkpoint => self.checkpoint = decode_checkpoint(&bytes)?,
-            File::Journal => self.journal = decode_journal(&bytes)?,
+    fn replace(&mut self, content: FileContent) {
+        match content {
+            FileContent::Checkpoint(checkpoint) => self.checkpoint = Some(checkpoint),
+            FileContent::Journal(journal) => self.journal = Some(journal),
         }
-        self.files.insert(file, bytes);
-        Ok(())
     }
 }
 
-fn encode(content: &FileContent) -> Vec<u8> {
-    match content {
-        FileContent::Checkpoint(checkpoint) => ledger::checkpoint::encode(checkpoint),
-        FileContent::Journal(journal) => ledger::intents::encode(journal),
+fn read_checkpoint(written: &Checkpoint) -> Result<Checkpoint, String> {
+    let bytes = ledger::checkpoint::encode(written);
+    let read = ledger::checkpoint::decode(&bytes)
+        .map_err(|error| format!("a checkpoint written by the node cannot be read: {error}"))?;
+    if read == *written {
+        Ok(read)
+    } else {
+        Err(format!(
+            "the checkpoint is read as {read:?}, but was written as {written:?}"
+        ))
     }
 }
 
-fn decode_checkpoint(bytes: &[u8]) -> Result<Checkpoint, String> {
-    ledger::checkpoint::decode(bytes)
-        .map_err(|error| format!("a checkpoint written by the node cannot be read: {error}"))
-}
-
-fn decode_journal(bytes: &[u8]) -> Result<Vec<Intent>, String> {
-    ledger::intents::decode(bytes)
-        .map_err(|error| format!("a journal written by the node cannot be read: {error}"))
+fn read_journal(written: &[Intent]) -> Result<Vec<Intent>, String> {
+    let bytes = ledger::intents::encode(written);
+    let read = ledger::intents::decode(&bytes)
+        .map_err(|error| format!("a journal written by the node cannot be read: {error}"))?;
+    if read == written {
+        Ok(read)
+    } else {
+        Err(format!(
+            "the journal is read as {read:?}, but was written as {written:?}"
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -144,11 +146,11 @@ mod tests {
     #[test]
     fn content_is_durable_when_the_write_ended_and_not_before() {
         let mut disk = Disk::default();
-        disk.begin(OpId(1), &content("one"));
+        disk.begin(OpId(1), content("one"));
         assert_eq!(boot(&disk), None);
-        disk.finish(File::Checkpoint).unwrap();
+        disk.finish(File::Checkpoint);
         assert_eq!(boot(&disk).as_deref(), Some("one"));
-        disk.begin(OpId(2), &content("two"));
+        disk.begin(OpId(2), content("two"));
         disk.fail(File::Checkpoint);
         assert_eq!(boot(&disk).as_deref(), Some("one"));
     }
@@ -159,10 +161,10 @@ mod tests {
         let mut random = Random::new(1, "crash");
         for _ in 0..50 {
             let mut disk = Disk::default();
-            disk.begin(OpId(1), &content("old"));
-            disk.finish(File::Checkpoint).unwrap();
-            disk.begin(OpId(2), &content("new"));
-            disk.crash(&mut random).unwrap();
+            disk.begin(OpId(1), content("old"));
+            disk.finish(File::Checkpoint);
+            disk.begin(OpId(2), content("new"));
+            disk.crash(&mut random);
             seen.insert(boot(&disk).unwrap());
         }
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["new", "old"]);

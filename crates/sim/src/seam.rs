@@ -43,6 +43,9 @@ impl Seam {
     /// Begins start-up.
     pub fn start(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.last = now.boot;
+        if self.mutant.is_none() {
+            return self.node.start(now, effects);
+        }
         let mut fresh = Vec::new();
         self.node.start(now, &mut fresh);
         self.pass(now, fresh, effects);
@@ -50,6 +53,9 @@ impl Seam {
 
     /// Applies one event.
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
+        if self.mutant.is_none() {
+            return self.node.handle(now, event, effects);
+        }
         self.last = now.boot;
         let Some(event) = self.corrupt_event(event, effects) else {
             return;

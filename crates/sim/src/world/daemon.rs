@@ -192,11 +192,7 @@ impl World<'_> {
         {
             self.reached.mark("killed with a mutating call in flight");
         }
-        for torn in self
-            .disk
-            .crash(&mut self.random)
-            .map_err(|text| (Invariant::Durable, text))?
-        {
+        for torn in self.disk.crash(&mut self.random) {
             self.reached.mark(match torn {
                 Torn::BecameDurable => "write in flight at the kill became durable",
                 Torn::WasLost => "write in flight at the kill was lost",

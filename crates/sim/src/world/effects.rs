@@ -2,7 +2,7 @@
 //! the host. Calls are `world::calls`, answers `world::answers`. Must not: let an effect change anything before its time.
 
 use super::{Happening, Repeat, World};
-use crate::invariant::{Check, Invariant};
+use crate::invariant::Check;
 use crate::kernel::Kernel;
 use ipam::effect::{Effect, File, FileContent};
 use ipam::event::{Event, OpId, Outcome};
@@ -11,7 +11,7 @@ impl World<'_> {
     pub(super) fn begin(&mut self, effect: Effect) -> Check {
         match effect {
             Effect::Reply(request, answer) => self.reply(request, answer),
-            Effect::Write(op, content) => self.write(op, &content),
+            Effect::Write(op, content) => self.write(op, content),
             Effect::Call(op, call, limit) => self.call(op, call, limit),
             Effect::ReadImds(op) => {
                 if let Some(daemon) = &mut self.daemon {
@@ -34,12 +34,13 @@ impl World<'_> {
         }
     }
 
-    fn write(&mut self, op: OpId, content: &FileContent) -> Check {
+    fn write(&mut self, op: OpId, content: FileContent) -> Check {
         let Some(daemon) = &mut self.daemon else {
             return Ok(());
         };
         daemon.ids.issued(op)?;
-        daemon.in_flight.writes(op, content.file())?;
+        let file = content.file();
+        daemon.in_flight.writes(op, file)?;
         self.disk.begin(op, content);
         let slow = self.strikes(self.plan.faults.slow_writes, 150);
         if slow {
@@ -48,7 +49,7 @@ impl World<'_> {
         let process = self.process;
         self.soon(
             if slow { (50, 4_000) } else { (1, 6) },
-            Happening::Written(process, op, content.file()),
+            Happening::Written(process, op, file),
         );
         Ok(())
     }
@@ -64,9 +65,7 @@ impl World<'_> {
             self.disk.fail(file);
             Err("/var/run/aws-node: no space left on device".to_owned())
         } else {
-            self.disk
-                .finish(file)
-                .map_err(|text| (Invariant::Durable, text))?;
+            self.disk.finish(file);
             Ok(())
         };
         self.done(process, op, Outcome::Written(result))
