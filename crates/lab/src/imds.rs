@@ -6,6 +6,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Method, Response};
 use model::id::InstanceId;
+use model::time::Duration;
 use std::io;
 use vpc::imds::Request;
 
@@ -19,13 +20,16 @@ pub async fn serve(
     door: Door,
 ) -> io::Result<()> {
     http::serve(listener, move |call| {
-        let response = answer(&instance, &door, &call);
-        async move { Some(response) }
+        let (delay, response) = answer(&instance, &door, &call);
+        async move {
+            tokio::time::sleep(delay).await;
+            Some(response)
+        }
     })
     .await
 }
 
-fn answer(instance: &InstanceId, door: &Door, call: &Call) -> Reply {
+fn answer(instance: &InstanceId, door: &Door, call: &Call) -> (Duration, Reply) {
     let path = call.path.clone();
     let request = match call.method {
         Method::PUT => Request::Put {
@@ -47,9 +51,13 @@ fn answer(instance: &InstanceId, door: &Door, call: &Call) -> Reply {
     if let Some(ttl) = response.ttl_secs {
         reply = reply.header(TTL_HEADER, ttl);
     }
-    reply
+    if let Some(secs) = response.retry_after_secs {
+        reply = reply.header("retry-after", secs);
+    }
+    let reply = reply
         .body(Full::new(Bytes::from(response.body)))
-        .expect("status and headers are valid by construction")
+        .expect("status and headers are valid by construction");
+    (response.delay, reply)
 }
 
 #[cfg(test)]

@@ -6,10 +6,14 @@ use crate::request::{Action, Request};
 use model::time::Instant;
 use std::collections::BTreeMap;
 
+/// One token in millionths.
+const TOKEN: u64 = 1_000_000;
+
 /// Whether calls are throttled, and the buckets' contents.
 #[derive(Debug, Clone, Default)]
 pub struct Buckets {
-    enabled: bool,
+    /// Thousandths of the documented sizes and rates that other callers leave; `None`: off.
+    share: Option<u16>,
     levels: BTreeMap<(Category, Option<Action>), Level>,
 }
 
@@ -25,8 +29,8 @@ enum Category {
 
 #[derive(Debug, Clone, Copy)]
 struct Level {
-    /// Thousandths of a token, so that refilling by the millisecond is exact.
-    millitokens: u64,
+    /// Millionths of a token, so that refilling a share by the millisecond is exact.
+    microtokens: u64,
     at: Instant,
 }
 
@@ -83,36 +87,48 @@ impl Category {
 impl Buckets {
     /// Switches throttling on, with full buckets.
     pub fn enable(&mut self) {
+        self.enable_shared(1000);
+    }
+
+    /// Switches throttling on for a caller to whom the others of the account leave `permille` of every bucket; at least
+    /// one token of each.
+    pub fn enable_shared(&mut self, permille: u16) {
         *self = Self {
-            enabled: true,
+            share: Some(permille),
             levels: BTreeMap::new(),
         };
     }
 
+    /// Switches throttling off.
+    pub fn disable(&mut self) {
+        *self = Self::default();
+    }
+
     pub(crate) fn take(&mut self, now: Instant, request: &Request) -> Result<(), Error> {
-        if !self.enabled {
+        let Some(share) = self.share.map(u64::from) else {
             return Ok(());
-        }
+        };
         let category = Category::of(request);
         let (size, refill) = category.rate();
         let key = (category, (!category.shared()).then(|| request.action()));
+        let (size, refill) = ((size * share).max(1000), (refill * share).max(1));
         let level = self.levels.entry(key).or_insert(Level {
-            millitokens: size * 1000,
+            microtokens: size * 1000,
             at: now,
         });
         let elapsed = u64::try_from(now.since(level.at).as_millis()).unwrap_or(u64::MAX);
-        level.millitokens = level
-            .millitokens
+        level.microtokens = level
+            .microtokens
             .saturating_add(elapsed.saturating_mul(refill))
             .min(size * 1000);
         level.at = now;
-        if level.millitokens < 1000 {
+        if level.microtokens < TOKEN {
             return Err(Error::new(
                 Code::RequestLimitExceeded,
                 "Request limit exceeded.",
             ));
         }
-        level.millitokens -= 1000;
+        level.microtokens -= TOKEN;
         Ok(())
     }
 }
@@ -149,5 +165,20 @@ mod tests {
                 .count(),
             50
         );
+    }
+
+    #[test]
+    fn sizes_and_refills_are_the_documented_ones() {
+        // peers-and-ec2.md §10.4
+        for (category, size, refill) in [
+            (Category::Read, 100, 20),
+            (Category::ReadAll, 50, 10),
+            (Category::Mutate, 50, 5),
+            (Category::Interface, 100, 5),
+            (Category::Tag, 100, 10),
+            (Category::Run, 5, 2),
+        ] {
+            assert_eq!(category.rate(), (size, refill), "{category:?}");
+        }
     }
 }

@@ -5,9 +5,10 @@
 
 use crate::error::Error;
 use crate::hash::{mix, of_text};
+use crate::imds::{Refusal, Refusals};
 use crate::lag::Delay;
 use crate::request::Action;
-use model::time::Duration;
+use model::time::{Duration, Instant};
 use std::collections::BTreeMap;
 
 /// What happens to one call.
@@ -94,7 +95,9 @@ pub struct Faults {
     chances: Vec<Chance>,
     plan: BTreeMap<(Action, u64), Verdict>,
     ordinals: BTreeMap<Action, u64>,
-    imds: BTreeMap<String, u16>,
+    imds: Refusals,
+    imds_delay: Delay,
+    imds_requests: u64,
 }
 
 impl Faults {
@@ -108,6 +111,7 @@ impl Faults {
         self.chances.clear();
         self.plan.clear();
         self.imds.clear();
+        self.imds_delay = Delay::default();
     }
 
     /// The verdict of the `ordinal`-th call (from 1) of an action; goes before every chance.
@@ -127,14 +131,27 @@ impl Faults {
 
     /// From now on IMDS answers every path that contains `part` with this status (404: missing; 429, 503: throttled).
     pub fn fail_imds(&mut self, part: &str, status: u16) {
-        self.imds.insert(part.to_owned(), status);
+        self.imds.set(Refusal::new(part, status));
     }
 
-    pub(crate) fn imds_status(&self, path: &str) -> Option<u16> {
-        self.imds
-            .iter()
-            .find(|(part, _)| path.contains(part.as_str()))
-            .map(|(_, status)| *status)
+    /// IMDS refuses as this says; an earlier refusal of the same paths ends.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.imds.set(refusal);
+    }
+
+    /// From now on each answer of IMDS takes that long.
+    pub fn delay_imds(&mut self, delay: Delay) {
+        self.imds_delay = delay;
+    }
+
+    pub(crate) fn refuse_imds(&mut self, now: Instant, path: &str) -> Option<(u16, Option<u32>)> {
+        self.imds.strike(now, path)
+    }
+
+    pub(crate) fn imds_delay(&mut self, seed: u64) -> Duration {
+        self.imds_requests += 1;
+        self.imds_delay
+            .draw(mix(seed, &[0x1d5, self.imds_requests]))
     }
 
     pub(crate) fn judge(&mut self, seed: u64, action: Action) -> Verdict {

@@ -3,7 +3,15 @@
 //!
 //! Paths: ipamd.md §2.3. Directories list their entries one a line, subdirectories with a trailing `/`.
 
+mod lie;
+mod read;
+mod refusal;
 mod tree;
+
+pub use lie::Lie;
+pub(crate) use lie::Told;
+pub use refusal::Refusal;
+pub(crate) use refusal::Refusals;
 
 use crate::hash::mix;
 use crate::vpc::Vpc;
@@ -43,6 +51,10 @@ pub struct Response {
     pub body: String,
     /// Life of the token, in the header of the same name as the request's.
     pub ttl_secs: Option<u32>,
+    /// Header `Retry-After`.
+    pub retry_after_secs: Option<u32>,
+    /// How long the answer takes; a door waits that long.
+    pub delay: Duration,
 }
 
 /// A token's owner and end.
@@ -58,6 +70,15 @@ impl Response {
             status,
             body: String::new(),
             ttl_secs: None,
+            retry_after_secs: None,
+            delay: Duration::ZERO,
+        }
+    }
+
+    fn body(body: String) -> Self {
+        Self {
+            body,
+            ..Self::status(200)
         }
     }
 }
@@ -66,35 +87,45 @@ impl Vpc {
     /// Answers a guest.
     pub fn imds(&mut self, now: Instant, instance: &InstanceId, request: Request) -> Response {
         let now = self.advance(now);
-        match request {
-            Request::Put { path, ttl } if path == "/latest/api/token" => {
-                match self.faults.imds_status(&path) {
-                    Some(status) => Response::status(status),
-                    None => self.issue(now, instance, ttl.as_deref()),
-                }
-            }
+        let delay = self.faults.imds_delay(self.seed);
+        let response = match request {
+            Request::Put { path, ttl } if path == "/latest/api/token" => self
+                .refused(now, &path)
+                .unwrap_or_else(|| self.issue(now, instance, ttl.as_deref())),
             Request::Put { .. } | Request::Other => Response::status(405),
-            Request::Get { path, token } => {
-                let valid = |session: &Session| session.instance == *instance && now < session.ends;
-                if !token
-                    .and_then(|token| self.sessions.get(&token))
-                    .is_some_and(valid)
-                {
-                    return Response::status(401);
-                }
-                if let Some(status) = self.faults.imds_status(&path) {
-                    return Response::status(status);
-                }
-                match tree::Tree::of(self, now, instance).and_then(|tree| tree.find(&path)) {
-                    Some(body) => Response {
-                        status: 200,
-                        body,
-                        ttl_secs: None,
-                    },
-                    None => Response::status(404),
-                }
-            }
+            Request::Get { path, token } => self.get(now, instance, &path, token),
+        };
+        Response { delay, ..response }
+    }
+
+    fn get(
+        &mut self,
+        now: Instant,
+        instance: &InstanceId,
+        path: &str,
+        token: Option<String>,
+    ) -> Response {
+        let valid = |session: &Session| session.instance == *instance && now < session.ends;
+        if !token
+            .and_then(|token| self.sessions.get(&token))
+            .is_some_and(valid)
+        {
+            return Response::status(401);
         }
+        if let Some(response) = self.refused(now, path) {
+            return response;
+        }
+        tree::Tree::of(self, now, instance)
+            .and_then(|tree| tree.find(path))
+            .map_or_else(|| Response::status(404), Response::body)
+    }
+
+    fn refused(&mut self, now: Instant, path: &str) -> Option<Response> {
+        let (status, retry_after_secs) = self.faults.refuse_imds(now, path)?;
+        Some(Response {
+            retry_after_secs,
+            ..Response::status(status)
+        })
     }
 
     fn issue(&mut self, now: Instant, instance: &InstanceId, ttl: Option<&str>) -> Response {
@@ -120,9 +151,8 @@ impl Vpc {
             },
         );
         Response {
-            status: 200,
-            body: token,
             ttl_secs: Some(ttl),
+            ..Response::body(token)
         }
     }
 }

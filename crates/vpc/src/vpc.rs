@@ -10,7 +10,7 @@ use crate::fault::{Faults, Outcome, Verdict};
 use crate::group::{Group, Rule, Source};
 use crate::hash::mix;
 use crate::history::History;
-use crate::imds::Session;
+use crate::imds::{Session, Told};
 use crate::instance::Instance;
 use crate::lag::Lag;
 use crate::request::{Action, Answer, Caller, Request};
@@ -42,6 +42,7 @@ pub struct Vpc {
     pub(crate) enis: BTreeMap<EniId, History>,
     pub(crate) tokens: BTreeMap<String, Remembered>,
     pub(crate) sessions: BTreeMap<String, Session>,
+    pub(crate) lies: Vec<Told>,
     pub(crate) interface_quota: usize,
     pub(crate) lag: Lag,
     pub(crate) faults: Faults,
@@ -78,6 +79,7 @@ impl Vpc {
             enis: BTreeMap::new(),
             tokens: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            lies: Vec::new(),
             interface_quota: 5000,
             lag: Lag::default(),
             faults: Faults::default(),

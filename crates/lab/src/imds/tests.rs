@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::testing::{exchange, laboratory, listen};
+use model::time::Instant;
+use vpc::Delay;
+use vpc::imds::{Lie, Refusal};
 
 fn request(method: &str, path: &str, header: &str) -> String {
     format!(
@@ -56,4 +59,61 @@ async fn a_token_opens_the_tree_and_nothing_else_does() {
 
 async fn exchange_owned(address: std::net::SocketAddr, request: String) -> (u16, String) {
     exchange(address, &request).await.expect("an answer")
+}
+
+async fn with_token(address: std::net::SocketAddr, path: &str) -> (u16, String) {
+    let ttl = "X-aws-ec2-metadata-token-ttl-seconds: 300\r\n";
+    let (_, text) = exchange_owned(address, request("PUT", "/latest/api/token", ttl)).await;
+    let token = text.rsplit("\r\n").next().expect("a body");
+    let header = format!("X-aws-ec2-metadata-token: {token}\r\n");
+    exchange_owned(address, request("GET", path, &header)).await
+}
+
+#[tokio::test]
+async fn refusals_and_lies_reach_the_client() {
+    let (door, instance) = laboratory();
+    let (listener, address) = listen();
+    let server = tokio::spawn(serve(listener, instance.clone(), door.clone()));
+    let token = request(
+        "PUT",
+        "/latest/api/token",
+        "X-aws-ec2-metadata-token-ttl-seconds: 300\r\n",
+    );
+    let refuse = |refusal: Refusal| door.account().faults_mut().refuse(refusal);
+    refuse(Refusal::new("/api/token", 401).times(1));
+    assert_eq!(exchange_owned(address, token.clone()).await.0, 401);
+    assert_eq!(exchange_owned(address, token).await.0, 200);
+
+    refuse(Refusal::new("/meta-data/mac", 429).retry_after(3));
+    let (status, text) = with_token(address, "/latest/meta-data/mac").await;
+    assert_eq!(status, 429);
+    assert!(text.contains("retry-after: 3\r\n"), "{text}");
+
+    let primary = door.account().interfaces().next().expect("one").clone();
+    let fields = format!("/latest/meta-data/network/interfaces/macs/{}/", primary.mac);
+    let lie = Lie::NoFields(primary.id);
+    let until = Instant(18_000);
+    door.account().lie_to(&instance, lie, until);
+    let path = format!("{fields}subnet-id");
+    assert_eq!(with_token(address, &path).await.0, 404);
+    assert_eq!(with_token(address, &fields).await.0, 200, "still listed");
+    server.abort();
+}
+
+#[tokio::test]
+async fn a_delayed_answer_comes_late() {
+    let (door, instance) = laboratory();
+    let (listener, address) = listen();
+    let server = tokio::spawn(serve(listener, instance, door.clone()));
+    let delay = Delay::exactly(Duration::from_millis(120));
+    door.account().faults_mut().delay_imds(delay);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(
+        exchange_owned(address, request("GET", "/latest/meta-data/mac", ""))
+            .await
+            .0,
+        401
+    );
+    assert!(begun.elapsed() >= Duration::from_millis(120));
+    server.abort();
 }

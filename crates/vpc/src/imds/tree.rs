@@ -2,14 +2,10 @@
 
 use crate::ACCOUNT;
 use crate::eni::Interface;
-use crate::history::View;
 use crate::instance::{Instance, InstanceState};
 use crate::region_of;
 use crate::vpc::Vpc;
-use ipnetwork::Ipv4Network;
-use model::card::NetworkCard;
-use model::id::{InstanceId, VpcId};
-use model::imds::{ImdsInterface, InstanceMetadata};
+use model::id::InstanceId;
 use model::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,9 +25,12 @@ impl Tree {
         let mut tree = Self(BTreeMap::new());
         tree.identity(instance);
         tree.role(instance);
-        let listed: Vec<&Interface> = vpc.listed(now, &instance.id).collect();
-        for eni in &listed {
-            tree.interface(vpc, instance, eni);
+        for eni in &vpc.listed(now, &instance.id) {
+            if vpc.lacks_fields(now, &instance.id, &eni.id) {
+                tree.bare(eni);
+            } else {
+                tree.interface(vpc, instance, eni);
+            }
             if eni
                 .attachment
                 .as_ref()
@@ -122,6 +121,12 @@ impl Tree {
         self.meta(&format!("iam/security-credentials/{role}"), credentials);
     }
 
+    /// Listed by its MAC, which is also the only field it has.
+    fn bare(&mut self, eni: &Interface) {
+        let path = format!("network/interfaces/macs/{}/mac", eni.mac);
+        self.meta(&path, eni.mac.to_string());
+    }
+
     fn interface(&mut self, vpc: &Vpc, instance: &Instance, eni: &Interface) {
         let Some(bound) = &eni.attachment else { return };
         let mut field = |name: &str, value: String| {
@@ -176,62 +181,4 @@ fn group_names(vpc: &Vpc, eni: &Interface) -> String {
             .map(|group| group.name.clone())
             .collect::<Vec<_>>(),
     )
-}
-
-impl Vpc {
-    /// The ENIs that IMDS lists for an instance now.
-    fn listed(&self, now: Instant, instance: &InstanceId) -> impl Iterator<Item = &Interface> {
-        let seen = self
-            .enis
-            .values()
-            .filter_map(move |history| history.seen(View::Imds, now));
-        seen.filter(move |eni| {
-            eni.attachment
-                .as_ref()
-                .is_some_and(|bound| bound.instance == *instance && bound.detached_at.is_none())
-        })
-    }
-
-    /// Everything a client reads of the tree, as one value: for callers without HTTP. `None`: the instance does not
-    /// run, or IMDS doesn't show its primary ENI.
-    pub fn metadata(&self, now: Instant, instance: &InstanceId) -> Option<InstanceMetadata> {
-        let instance = self
-            .instance(instance)
-            .filter(|instance| instance.state == InstanceState::Running)?;
-        let listed: Vec<&Interface> = self.listed(now, &instance.id).collect();
-        let primary = listed.iter().find(|eni| {
-            eni.attachment
-                .as_ref()
-                .is_some_and(|bound| bound.is_primary())
-        })?;
-        Some(InstanceMetadata {
-            instance: instance.id.clone(),
-            instance_type: instance.instance_type.clone(),
-            region: region_of(&instance.zone).to_owned(),
-            zone: instance.zone.clone(),
-            local_ipv4: instance.private_address,
-            primary_mac: primary.mac,
-            vpc: primary.vpc.clone(),
-            subnet: primary.subnet.clone(),
-            vpc_cidrs: self.cidrs_of(&primary.vpc),
-            groups: primary.groups.clone(),
-            interfaces: listed.iter().map(|eni| self.metadata_of(eni)).collect(),
-        })
-    }
-
-    fn metadata_of(&self, eni: &Interface) -> ImdsInterface {
-        let bound = eni.attachment.as_ref();
-        ImdsInterface {
-            mac: eni.mac,
-            id: Some(eni.id.clone()),
-            index: bound.map(|bound| bound.index),
-            card: bound.map_or(NetworkCard(0), |bound| bound.card),
-            subnet_cidr: eni.primary().map(|_| self.subnets[&eni.subnet].cidr),
-            addresses: eni.addresses.iter().map(|a| a.address).collect(),
-        }
-    }
-
-    fn cidrs_of(&self, vpc: &VpcId) -> Vec<Ipv4Network> {
-        self.networks[vpc].cidrs.clone()
-    }
 }

@@ -3,6 +3,7 @@
 
 mod actions;
 mod conservation;
+mod knobs;
 mod metadata;
 mod packets;
 mod views;
