@@ -53,7 +53,11 @@ fn of_status(status: &Status) -> CniError {
         Some(refusal) => {
             let code = match (refusal.kind(), refusal.retryable) {
                 (_, true) => Code::TryAgain,
-                (RefusalKind::NodeLimit | RefusalKind::ProvisioningOff, false) => Code::NodeLimit,
+                (RefusalKind::NodeLimit, false) => Code::NodeLimit,
+                (RefusalKind::ProvisioningOff, false) => Code::ProvisioningOff,
+                (RefusalKind::EniLimit, false) => Code::EniLimit,
+                (RefusalKind::AddressLimit, false) => Code::AddressLimit,
+                (RefusalKind::Denied, false) => Code::Denied,
                 (RefusalKind::Deleted, false) => Code::Deleted,
                 (RefusalKind::Superseded, false) => Code::Superseded,
                 (_, false) => Code::Refused,

@@ -162,53 +162,6 @@ fn a_pod_that_cannot_be_wired_gives_its_address_back_once() {
 }
 
 #[test]
-fn each_refusal_has_its_code_and_its_whole_text() {
-    let subnet = "subnet-0a".parse().unwrap();
-    for (reason, code) in [
-        (
-            Reason::NodeLimit {
-                limit: 12,
-                held: 12,
-                cooling: 0,
-            },
-            Code::NodeLimit,
-        ),
-        (Reason::Deleted, Code::Deleted),
-        (
-            Reason::Superseded {
-                container: "1abc".into(),
-            },
-            Code::Superseded,
-        ),
-        (
-            Reason::SubnetFull {
-                subnet,
-                retry_secs: 7,
-            },
-            Code::TryAgain,
-        ),
-        (Reason::Busy { waiting: 256 }, Code::TryAgain),
-        (
-            Reason::CheckpointNotWritable {
-                text: "no space".into(),
-            },
-            Code::TryAgain,
-        ),
-    ] {
-        let running = answering([Err(refuse_add(&reason))]);
-        let (result, done) = add(&running, FakeKernel::default());
-        let error = result.unwrap_err();
-        assert_eq!(error.code, code, "{reason}");
-        assert_eq!(
-            error.msg,
-            format!("failed to assign an IP address to container: {reason}")
-        );
-        assert_eq!(done.len(), 1, "{done:?}");
-        assert_eq!(running.script.lock().unwrap().asked_del, []);
-    }
-}
-
-#[test]
 fn upstreams_refusals_are_understood() {
     let failure = AddNetworkReply::default();
     let wrong_version = Status::failed_precondition("wrong client version \"\" (!= \"1\")");

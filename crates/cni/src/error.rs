@@ -35,11 +35,19 @@ pub enum Code {
     Wiring = 105,
     /// The kernel refused to remove what belonged to the pod.
     Unwiring = 106,
+    /// The node may not ask EC2 for addresses, and has no free one.
+    ProvisioningOff = 107,
+    /// EC2 attaches no more ENIs to the instance.
+    EniLimit = 108,
+    /// EC2 assigns no more addresses to an ENI.
+    AddressLimit = 109,
+    /// IAM denies what would bring an address.
+    Denied = 110,
 }
 
 impl Code {
     /// Every code with what an operator should know about it; the reference page is made from this table.
-    pub const TABLE: [(Self, &'static str); 14] = [
+    pub const TABLE: [(Self, &'static str); 18] = [
         (
             Self::IncompatibleVersion,
             "cniVersion is not supported, or does not know the command",
@@ -89,6 +97,22 @@ impl Code {
         (
             Self::Unwiring,
             "the kernel refused to remove the pod's rules and routes",
+        ),
+        (
+            Self::ProvisioningOff,
+            "every address that this node has is held by pods, and it may not ask EC2 for more (DISABLE_NETWORK_RESOURCE_PROVISIONING)",
+        ),
+        (
+            Self::EniLimit,
+            "EC2 attaches no more ENIs to this instance, though its type should allow it: who else attaches ENIs?",
+        ),
+        (
+            Self::AddressLimit,
+            "EC2 assigns no more addresses to an ENI of this instance, though its type should allow it",
+        ),
+        (
+            Self::Denied,
+            "IAM denies this node an EC2 action that would bring an address; the text names the action",
         ),
     ];
 
@@ -180,7 +204,9 @@ mod tests {
         let numbers: Vec<u32> = Code::TABLE.iter().map(|(code, _)| code.number()).collect();
         assert_eq!(
             numbers,
-            [1, 4, 5, 6, 7, 8, 11, 100, 101, 102, 103, 104, 105, 106]
+            [
+                1, 4, 5, 6, 7, 8, 11, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110
+            ]
         );
         let texts: BTreeSet<&str> = Code::TABLE.iter().map(|(_, text)| *text).collect();
         assert_eq!(texts.len(), Code::TABLE.len());

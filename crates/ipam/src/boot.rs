@@ -95,7 +95,7 @@ impl Node {
             } else if self.pool.restore(allocation).is_err() {
                 Some("its key or address is held already")
             } else {
-                self.requests.tell(key.clone());
+                self.requests.was_told(key.clone());
                 None
             };
             if let Some(why) = why {

@@ -80,6 +80,11 @@ impl Budget {
             .filter(|blocked| blocked.until > now)
     }
 
+    /// How the action ended the last time, unless it was done: the pause after it may be over.
+    pub(crate) fn last_failure(&self, action: Action) -> Option<&Blocked> {
+        self.actions.get(&action).map(|(_, blocked)| blocked)
+    }
+
     /// The action was done.
     pub(crate) fn succeeded(&mut self, action: Action, now: Instant) {
         self.bucket(action, now).answered(now);
@@ -140,7 +145,8 @@ fn pace(error: &CallError) -> (Duration, Duration) {
             // Costs EC2 nothing, and a fresh machine's clock and credentials come within seconds.
             Class::Expired => (1_000, 15),
             Class::Denied | Class::Quota | Class::ConfigurationMissing => (15_000, 300),
-            Class::EniLimit | Class::AddressesAboveType => (60_000, 600),
+            // None longer than a refresh: what somebody cures is used soon.
+            Class::EniLimit | Class::AddressesAboveType => (60_000, 300),
             Class::AddressLimit
             | Class::AlreadyAssigned
             | Class::TokenMismatch

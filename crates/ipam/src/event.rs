@@ -23,7 +23,7 @@ pub struct OpId(pub u64);
 pub enum Event {
     /// A caller asks; it is answered by exactly one [`crate::effect::Effect::Reply`] unless abandoned.
     Request(RequestId, Request),
-    /// The caller is gone (its handler was dropped). Too late is harmless.
+    /// The caller is gone: its handler was dropped before it took the answer. Too late is harmless.
     Abandoned(RequestId),
     /// An operation ended. Exactly one per operation, in any order; an unknown number is counted and dropped.
     Done(OpId, Outcome),

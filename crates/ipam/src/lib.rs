@@ -34,3 +34,4 @@ mod serve;
 mod sweep;
 mod truth;
 pub mod view;
+mod why;

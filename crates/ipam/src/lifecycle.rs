@@ -4,6 +4,7 @@
 
 use model::call::{Call, CreateInterface, Scope};
 use model::card::{DeviceIndex, NetworkCard};
+use model::error::Refusal;
 use model::id::{AttachmentId, ClientToken, EniId, InstanceId, SubnetId};
 use model::time::Instant;
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ pub(crate) struct Process {
     pub(crate) retry_at: Option<Instant>,
     /// Refusals since the last success.
     pub(crate) failures: u32,
+    /// Why EC2 gave it no addresses the last time it was asked.
+    pub(crate) refusal: Option<Refusal>,
 }
 
 impl Process {
@@ -58,6 +61,7 @@ impl Process {
             look_at: None,
             retry_at: None,
             failures: 0,
+            refusal: None,
         }
     }
 

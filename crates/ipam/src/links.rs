@@ -7,6 +7,7 @@ use crate::event::LinkView;
 use crate::node::{Node, Out};
 use crate::notice::Notice;
 use model::id::EniId;
+use model::pod::PodKey;
 use pool::address::AddressState;
 
 impl Node {
@@ -53,7 +54,8 @@ impl Node {
         }
         if self.is_serving() {
             let held: Vec<_> = self.pool.allocations().collect();
-            for swept in self.sweep.look(out.boot(), &links, &held) {
+            let told_at = |key: &PodKey| self.requests.told_at(key);
+            for swept in self.sweep.look(out.boot(), &links, (&held, &told_at)) {
                 self.pool.release(out.boot(), &swept.key);
                 self.requests.forget(&swept.key);
                 self.commit.touch(crate::effect::File::Checkpoint);

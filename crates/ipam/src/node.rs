@@ -109,6 +109,7 @@ impl Node {
     /// Begins start-up.
     pub fn start(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let mut out = Out { now, effects };
+        self.requests.begin(now.boot);
         for notice in self
             .boot
             .as_mut()
@@ -125,7 +126,7 @@ impl Node {
         let mut out = Out { now, effects };
         match event {
             Event::Request(id, request) => self.arrive(id, request, &mut out),
-            Event::Abandoned(id) => self.abandon(id),
+            Event::Abandoned(id) => self.abandon(id, &mut out),
             Event::Done(op, outcome) => self.done(op, outcome, &mut out),
             Event::HostState(version, report) => self.host_state(version, report, &mut out),
             Event::Links(links) => self.see_links(links, &mut out),
@@ -159,6 +160,7 @@ impl Node {
             self.advance_lifecycle(out);
             self.plan(out);
             self.refuse_hopeless(out);
+            self.tell_slow(out);
             self.update_host(out);
             self.flush(out);
             if out.effects.len() == before {

@@ -57,6 +57,28 @@ pub enum Notice {
         /// How long it waited.
         waited: Duration,
     },
+    /// An ADD waits for long; told once of each.
+    StillWaiting {
+        /// Who.
+        key: PodKey,
+        /// Which pod.
+        pod: PodName,
+        /// How long so far.
+        waited: Duration,
+        /// Why it has no address yet.
+        reason: Reason,
+    },
+    /// The caller of an ADD is gone before it had its answer.
+    Abandoned {
+        /// Who.
+        key: PodKey,
+        /// Which pod.
+        pod: PodName,
+        /// How long it had waited.
+        waited: Duration,
+        /// How many wait now.
+        waiters: u32,
+    },
     /// An ADD was refused.
     Refused {
         /// Who.

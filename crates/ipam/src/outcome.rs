@@ -144,6 +144,7 @@ impl Node {
         if let Some(process) = self.lifecycle.enis.get_mut(eni) {
             process.step = step;
             (process.failures, process.retry_at) = (0, None);
+            process.refusal = None;
         }
     }
 
@@ -215,6 +216,9 @@ impl Node {
                 // Waiting doesn't cure it: what we know of the ENI is wrong, so ask.
                 if !refusal.class.is_retryable() {
                     self.look(eni, now);
+                }
+                if let Some(process) = self.lifecycle.enis.get_mut(eni) {
+                    process.refusal = Some(refusal);
                 }
             }
             // It may be applied until its deadline, whenever the answer was lost.

@@ -4,9 +4,14 @@
 
 use crate::event::RequestId;
 use model::pod::{PodKey, PodName};
-use model::time::Instant;
+use model::time::{Duration, Instant};
 use pool::inventory::Grant;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// After waiting that long it is told of, once.
+const SLOW: Duration = Duration::from_secs(10);
+/// A request may be seen after this many later ones at most; fences are kept that long.
+const REACH: u64 = 256;
 
 /// An ADD without an address.
 #[derive(Debug, Clone)]
@@ -15,6 +20,24 @@ pub(crate) struct Waiter {
     pub(crate) pod: PodName,
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
+}
+
+impl From<Granted> for Waiter {
+    fn from(granted: Granted) -> Self {
+        let Granted {
+            key,
+            pod,
+            since,
+            deadline,
+            ..
+        } = granted;
+        Self {
+            key,
+            pod,
+            since,
+            deadline,
+        }
+    }
 }
 
 /// An answer that is held until the checkpoint is durable.
@@ -36,13 +59,28 @@ pub(crate) enum Verb {
     Del,
 }
 
+/// What callers were told of a key's address.
+#[derive(Debug, Clone)]
+struct Told {
+    /// The only request that was answered with it; `None`: there were several, or an earlier process answered.
+    only: Option<RequestId>,
+    /// The request answered last; `None`: an earlier process answered.
+    newest: Option<RequestId>,
+    /// When the last answer left; of an earlier process: when this one began.
+    at: Instant,
+}
+
 /// The requests that are not answered.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Requests {
     waiting: BTreeMap<RequestId, Waiter>,
+    /// Waiters that were told of because they wait long.
+    slow: BTreeSet<RequestId>,
     granted: BTreeMap<RequestId, Granted>,
     /// Keys whose address some caller was told: such an address is given back by DEL or the sweep only.
-    told: BTreeSet<PodKey>,
+    told: BTreeMap<PodKey, Told>,
+    /// The arrival number of each key's last DEL, while an earlier ADD may not have been seen yet.
+    fences: BTreeMap<PodKey, RequestId>,
 }
 
 impl Requests {
@@ -68,7 +106,53 @@ impl Requests {
     }
 
     pub(crate) fn stop_waiting(&mut self, id: RequestId) -> Option<Waiter> {
+        self.slow.remove(&id);
         self.waiting.remove(&id)
+    }
+
+    /// The container a waiter asks for.
+    pub(crate) fn waiting_container(&self, id: RequestId) -> Option<String> {
+        let waiter = self.waiting.get(&id)?;
+        Some(waiter.key.container.clone())
+    }
+
+    /// Since when the oldest waiter waits.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.waiting.values().map(|waiter| waiter.since).min()
+    }
+
+    /// Waiters that have become slow; each is returned once.
+    pub(crate) fn newly_slow(&mut self, now: Instant) -> Vec<Waiter> {
+        let slow: Vec<_> = self
+            .waiting
+            .iter()
+            .filter(|(id, waiter)| now.since(waiter.since) >= SLOW && !self.slow.contains(id))
+            .map(|(id, waiter)| (*id, waiter.clone()))
+            .collect();
+        self.slow.extend(slow.iter().map(|(id, _)| *id));
+        slow.into_iter().map(|(_, waiter)| waiter).collect()
+    }
+
+    /// A DEL of the key arrived as number `id`: ADDs of the key with a lower number are void, whenever they are seen.
+    pub(crate) fn fence(&mut self, key: &PodKey, id: RequestId) {
+        self.fences
+            .retain(|_, number| number.0.saturating_add(REACH) > id.0);
+        let number = self.fences.entry(key.clone()).or_insert(id);
+        *number = id.max(*number);
+    }
+
+    /// Whether a DEL of the key that arrived later than number `id` was seen before it.
+    pub(crate) fn is_fenced(&self, key: &PodKey, id: RequestId) -> bool {
+        self.fences.get(key).is_some_and(|number| *number > id)
+    }
+
+    /// Whether the key was asked for by an ADD that arrived later than number `id`.
+    pub(crate) fn was_asked_after(&self, key: &PodKey, id: RequestId) -> bool {
+        let told = self.told.get(key).and_then(|told| told.newest);
+        let open = self.waiting_for(key).into_iter();
+        open.chain(self.granted_adds(key))
+            .chain(told)
+            .any(|other| other > id)
     }
 
     /// The held answer is not held any more: it left, or was taken back.
@@ -94,8 +178,8 @@ impl Requests {
             .collect()
     }
 
-    /// Waiters of the same pod and interface with another container: a newer sandbox takes their place.
-    pub(crate) fn older_sandboxes(&self, key: &PodKey, pod: &PodName) -> Vec<RequestId> {
+    /// Waiters of the same pod and interface with another container: of all of them the newest takes the others' place.
+    pub(crate) fn other_sandboxes(&self, key: &PodKey, pod: &PodName) -> Vec<RequestId> {
         if pod.is_unnamed() {
             return Vec::new();
         }
@@ -112,8 +196,42 @@ impl Requests {
     }
 
     /// A caller was told that the key holds its address.
-    pub(crate) fn tell(&mut self, key: PodKey) {
-        self.told.insert(key);
+    pub(crate) fn tell(&mut self, id: RequestId, key: PodKey, now: Instant) {
+        let only = (!self.told.contains_key(&key)).then_some(id);
+        let told = Told {
+            only,
+            newest: Some(id),
+            at: now,
+        };
+        self.told.insert(key, told);
+    }
+
+    /// An earlier process told somebody.
+    pub(crate) fn was_told(&mut self, key: PodKey) {
+        let told = Told {
+            only: None,
+            newest: None,
+            at: Instant(0),
+        };
+        self.told.insert(key, told);
+    }
+
+    /// This process begins: what an earlier one told counts from now on.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.told.values_mut().for_each(|told| told.at = now);
+    }
+
+    /// When the key's address was last told.
+    pub(crate) fn told_at(&self, key: &PodKey) -> Option<Instant> {
+        self.told.get(key).map(|told| told.at)
+    }
+
+    /// The answer to this request was not taken. Returns the key when nobody else was told of its address.
+    pub(crate) fn untell(&mut self, id: RequestId) -> Option<PodKey> {
+        let (key, _) = self.told.iter().find(|(_, told)| told.only == Some(id))?;
+        let key = key.clone();
+        self.told.remove(&key);
+        Some(key)
     }
 
     /// The key holds nothing any more.
@@ -123,7 +241,7 @@ impl Requests {
 
     /// Whether nobody was told of the key's address and nobody asks for it any more: it may be given back at once.
     pub(crate) fn is_unwanted(&self, key: &PodKey) -> bool {
-        !self.told.contains(key)
+        !self.told.contains_key(key)
             && self.granted_adds(key).is_empty()
             && self.waiting_for(key).is_empty()
     }
@@ -145,10 +263,18 @@ impl Requests {
         (waiting, granted)
     }
 
-    /// Every deadline somebody waits for.
+    /// Every deadline somebody waits for, and when a waiter becomes slow.
     pub(crate) fn deadlines(&self) -> impl Iterator<Item = Instant> {
         let waiting = self.waiting.values().map(|waiter| waiter.deadline);
-        waiting.chain(self.granted.values().map(|granted| granted.deadline))
+        let told = |id| self.slow.contains(id);
+        let slow = self
+            .waiting
+            .iter()
+            .filter(move |(id, _)| !told(*id))
+            .map(|(_, waiter)| waiter.since.after(SLOW));
+        waiting
+            .chain(slow)
+            .chain(self.granted.values().map(|granted| granted.deadline))
     }
 }
 
@@ -184,19 +310,51 @@ mod tests {
         requests.wait(RequestId(2), waiter("other", "web-1"));
         let newer = waiter("new", "web-0");
         assert_eq!(
-            requests.older_sandboxes(&newer.key, &newer.pod),
+            requests.other_sandboxes(&newer.key, &newer.pod),
             [RequestId(1)]
         );
         assert_eq!(
-            requests.older_sandboxes(&key("old"), &newer.pod),
+            requests.other_sandboxes(&key("old"), &newer.pod),
             [],
             "the same sandbox again joins"
         );
         assert_eq!(
-            requests.older_sandboxes(&key("x"), &PodName::default()),
+            requests.other_sandboxes(&key("x"), &PodName::default()),
             [],
             "unnamed pods are never the same"
         );
+    }
+
+    #[test]
+    fn an_answer_that_was_not_taken_counts_only_when_nobody_else_was_told() {
+        let mut requests = Requests::default();
+        requests.tell(RequestId(1), key("a"), Instant(0));
+        assert_eq!(requests.untell(RequestId(2)), None);
+        assert_eq!(requests.untell(RequestId(1)), Some(key("a")));
+        requests.tell(RequestId(3), key("a"), Instant(0));
+        requests.tell(RequestId(4), key("a"), Instant(9));
+        assert_eq!(requests.untell(RequestId(4)), None, "3 knows it too");
+        requests.was_told(key("b"));
+        requests.tell(RequestId(5), key("b"), Instant(9));
+        assert_eq!(
+            requests.untell(RequestId(5)),
+            None,
+            "so did somebody before"
+        );
+    }
+
+    #[test]
+    fn a_fence_stops_earlier_adds_only_and_goes_by_itself() {
+        let mut requests = Requests::default();
+        requests.fence(&key("a"), RequestId(7));
+        assert!(requests.is_fenced(&key("a"), RequestId(6)));
+        assert!(!requests.is_fenced(&key("a"), RequestId(8)));
+        assert!(!requests.is_fenced(&key("b"), RequestId(6)));
+        for number in 8..2_000 {
+            requests.fence(&key(&format!("c{number}")), RequestId(number));
+        }
+        assert!(requests.fences.len() <= usize::try_from(REACH).unwrap());
+        assert!(!requests.fences.contains_key(&key("a")));
     }
 
     #[test]
@@ -206,7 +364,7 @@ mod tests {
         requests.wait(RequestId(1), waiter("a", "web-0"));
         assert!(!requests.is_unwanted(&key("a")));
         requests.stop_waiting(RequestId(1));
-        requests.tell(key("a"));
+        requests.tell(RequestId(1), key("a"), Instant(0));
         assert!(!requests.is_unwanted(&key("a")));
         requests.forget(&key("a"));
         assert!(requests.is_unwanted(&key("a")));

@@ -33,28 +33,64 @@ impl Node {
         if self.stopping {
             return self.refuse(id, &waiter, Reason::Stopping, out);
         }
-        for older in self.requests.older_sandboxes(&waiter.key, &waiter.pod) {
-            if let Some(superseded) = self.requests.stop_waiting(older) {
-                let reason = Reason::Superseded {
-                    container: waiter.key.container.clone(),
-                };
-                self.refuse(older, &superseded, reason, out);
-            }
+        if self.requests.is_fenced(&waiter.key, id) {
+            return self.refuse(id, &waiter, Reason::Deleted, out);
         }
-        self.requests.wait(id, waiter);
+        self.requests.wait(id, waiter.clone());
+        self.supersede(&waiter, out);
     }
 
-    /// DEL ends every earlier ADD of its key, then releases what the key holds.
+    /// Of the waiting sandboxes of one pod only the one that arrived last goes on waiting.
+    fn supersede(&mut self, waiter: &Waiter, out: &mut Out<'_>) {
+        let mut rivals = self.requests.other_sandboxes(&waiter.key, &waiter.pod);
+        if rivals.is_empty() {
+            return;
+        }
+        rivals.extend(self.requests.waiting_for(&waiter.key));
+        let newest = rivals.iter().max().copied();
+        let Some(container) = newest.and_then(|id| self.requests.waiting_container(id)) else {
+            return;
+        };
+        for id in rivals {
+            if self.requests.waiting_container(id).as_ref() == Some(&container) {
+                continue;
+            }
+            if let Some(superseded) = self.requests.stop_waiting(id) {
+                let container = container.clone();
+                self.refuse(id, &superseded, Reason::Superseded { container }, out);
+            }
+        }
+    }
+
+    /// DEL ends every earlier ADD of its key, then releases what the key holds. Of an ADD that arrived later and was seen
+    /// before nothing is taken.
     fn arrive_del(&mut self, id: RequestId, key: &PodKey, deadline: Instant, out: &mut Out<'_>) {
-        for waiting in self.requests.waiting_for(key) {
+        self.requests.fence(key, id);
+        let is_earlier = |other: &RequestId| *other < id;
+        for waiting in self
+            .requests
+            .waiting_for(key)
+            .into_iter()
+            .filter(is_earlier)
+        {
             if let Some(waiter) = self.requests.stop_waiting(waiting) {
                 self.refuse(waiting, &waiter, Reason::Deleted, out);
             }
         }
-        for granted in self.requests.granted_adds(key) {
+        let overtaken = self.requests.was_asked_after(key, id);
+        for granted in self
+            .requests
+            .granted_adds(key)
+            .into_iter()
+            .filter(is_earlier)
+        {
             self.take_back(granted, Reason::Deleted, out);
         }
-        let released = self.pool.release(out.boot(), key);
+        let released = if overtaken {
+            None
+        } else {
+            self.pool.release(out.boot(), key)
+        };
         if let Some(grant) = &released {
             self.requests.forget(&grant.key);
             self.commit.touch(File::Checkpoint);
@@ -80,14 +116,41 @@ impl Node {
     }
 
     /// The caller is gone: nobody is answered, and an address that nobody was told of becomes free at once.
-    pub(crate) fn abandon(&mut self, id: RequestId) {
-        if self.requests.stop_waiting(id).is_some() || !self.commit.revoke(id) {
-            return;
+    pub(crate) fn abandon(&mut self, id: RequestId, out: &mut Out<'_>) {
+        if let Some(waiter) = self.requests.stop_waiting(id) {
+            return self.note_abandoned(waiter, out);
         }
-        if let Some(granted) = self.requests.ungrant(id)
-            && granted.verb == Verb::Add
-        {
-            self.give_back_unwanted(&granted.key);
+        if self.commit.revoke(id) {
+            if let Some(granted) = self.requests.ungrant(id)
+                && granted.verb == Verb::Add
+            {
+                self.give_back_unwanted(&granted.key);
+                self.note_abandoned(granted.into(), out);
+            }
+        } else if let Some(key) = self.requests.untell(id) {
+            // The answer left, but its caller was gone before it took it.
+            self.give_back_unwanted(&key);
+        }
+    }
+
+    fn note_abandoned(&self, waiter: Waiter, out: &mut Out<'_>) {
+        out.note(Notice::Abandoned {
+            waited: out.boot().since(waiter.since),
+            key: waiter.key,
+            pod: waiter.pod,
+            waiters: self.requests.waiters(),
+        });
+    }
+
+    /// Tells of waiters that have been waiting for long, each once.
+    pub(crate) fn tell_slow(&mut self, out: &mut Out<'_>) {
+        for waiter in self.requests.newly_slow(out.boot()) {
+            out.note(Notice::StillWaiting {
+                waited: out.boot().since(waiter.since),
+                reason: self.reason(&waiter, out.boot()),
+                key: waiter.key,
+                pod: waiter.pod,
+            });
         }
     }
 
@@ -103,13 +166,7 @@ impl Node {
             return;
         }
         if let Some(granted) = self.requests.ungrant(id) {
-            let waiter = Waiter {
-                key: granted.key,
-                pod: granted.pod,
-                since: granted.since,
-                deadline: granted.deadline,
-            };
-            self.refuse(id, &waiter, reason, out);
+            self.refuse(id, &granted.into(), reason, out);
         }
     }
 
@@ -194,7 +251,7 @@ impl Node {
         if let Effect::Reply(id, answer) = &effect {
             let granted = self.requests.ungrant(*id);
             if let (Answer::Added(grant), Some(granted)) = (answer, granted) {
-                self.requests.tell(granted.key.clone());
+                self.requests.tell(*id, granted.key.clone(), out.boot());
                 out.note(added(grant, &granted, out.boot()));
             }
         }
@@ -221,19 +278,7 @@ impl Node {
                     .effects
                     .push(Effect::Reply(id, del_answer(granted.released))),
                 Verb::Add => {
-                    let Granted {
-                        key,
-                        pod,
-                        since,
-                        deadline,
-                        ..
-                    } = granted;
-                    let waiter = Waiter {
-                        key,
-                        pod,
-                        since,
-                        deadline,
-                    };
+                    let waiter = Waiter::from(granted);
                     let text = self
                         .commit
                         .error(File::Checkpoint)

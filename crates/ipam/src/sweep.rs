@@ -7,29 +7,47 @@ use model::allocation::Allocation;
 use model::pod::{PodKey, PodName};
 use model::time::{Duration, Instant};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
-/// How long the link must be missing: the longest ADD (90 s) and 60 s more, so that a plugin that is still wiring
-/// never loses its address.
+/// How old an allocation must be: the longest ADD (90 s) and 60 s more, so that a plugin that is still wiring never loses
+/// its address. Counted from the last answer that named it; what an earlier process answered counts from our start.
 pub(crate) const AFTER: Duration = Duration::from_secs(150);
+/// How far apart the two looks must be that find no link.
+const APART: Duration = Duration::from_secs(10);
+/// The links are looked at this often at least.
+const LOOKS: Duration = Duration::from_secs(30);
 
 /// Digits of a pod's hash in the name of its host link.
 const HASH: usize = 11;
 
+/// All allocations, and when the address of each was last told to a caller.
+type Held<'a> = (&'a [&'a Allocation], &'a dyn Fn(&PodKey) -> Option<Instant>);
+
 /// Since when which allocation's link is missing.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sweep {
-    missing: BTreeMap<PodKey, Instant>,
+    missing: BTreeMap<PodKey, Suspect>,
     /// The ends of pods' link names: a hash is not computed anew at every look.
     suffixes: BTreeMap<PodName, String>,
+    swept: u64,
+}
+
+/// An allocation without its link.
+#[derive(Debug, Clone)]
+struct Suspect {
+    address: Ipv4Addr,
+    /// When the second look may be at the earliest.
+    due: Instant,
 }
 
 impl Sweep {
-    /// Looks at the links; returns the allocations to release. Entries without a pod name are never swept.
+    /// Looks at the links; returns the allocations to release. Entries without a pod name are never swept, nor those
+    /// whose answer has not left.
     pub(crate) fn look(
         &mut self,
         now: Instant,
         links: &LinkView,
-        allocations: &[&Allocation],
+        (allocations, told_at): Held<'_>,
     ) -> Vec<Allocation> {
         let mut missing = BTreeMap::new();
         let mut swept = Vec::new();
@@ -51,15 +69,35 @@ impl Sweep {
             if linked && !is_replaced(allocation, suffix, links, allocations) {
                 continue;
             }
-            let since = self.missing.get(&allocation.key).copied().unwrap_or(now);
-            if now.since(since) >= AFTER {
+            let Some(told) = told_at(&allocation.key) else {
+                continue;
+            };
+            let first = now.after(APART).max(told.after(AFTER));
+            let known = self.missing.get(&allocation.key);
+            let due = known.map_or(first, |suspect| suspect.due.max(told.after(AFTER)));
+            if due <= now {
                 swept.push(Allocation::clone(allocation));
             } else {
-                missing.insert(allocation.key.clone(), since);
+                let address = allocation.address;
+                missing.insert(allocation.key.clone(), Suspect { address, due });
             }
         }
         self.missing = missing;
+        self.swept += swept.len() as u64;
         swept
+    }
+
+    /// Addresses that will have been released by this time unless their links appear after all.
+    pub(crate) fn released_by(&self, at: Instant) -> impl Iterator<Item = Ipv4Addr> {
+        self.missing
+            .values()
+            .filter(move |suspect| suspect.due.after(LOOKS) < at)
+            .map(|suspect| suspect.address)
+    }
+
+    /// How many were released so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.swept
     }
 }
 
@@ -101,7 +139,6 @@ impl<'a> PodLinks<'a> {
 mod tests {
     use super::*;
     use model::time::WallTime;
-    use std::net::Ipv4Addr;
 
     fn allocation(name: &str) -> Allocation {
         Allocation {
@@ -120,19 +157,53 @@ mod tests {
         }
     }
 
+    fn look(sweep: &mut Sweep, at: u64, links: &LinkView, held: &[&Allocation]) -> Vec<Allocation> {
+        sweep.look(Instant(at), links, (held, &|_| Some(Instant(0))))
+    }
+
     #[test]
-    fn an_allocation_is_swept_only_after_its_link_was_missing_all_the_time() {
+    fn an_old_allocation_is_swept_when_two_looks_ten_seconds_apart_find_no_link() {
         let (mut sweep, held) = (Sweep::default(), [&allocation("web-1"), &allocation("")]);
         let none = LinkView::default();
         let mut linked = LinkView::default();
         linked.names.insert("eni0761ccbeace".into());
-        assert!(sweep.look(Instant(0), &none, &held).is_empty());
-        assert!(sweep.look(Instant(100_000), &linked, &held).is_empty());
-        let again = sweep.look(Instant(150_000), &none, &held);
-        assert!(again.is_empty(), "it was there in between");
-        assert!(sweep.look(Instant(299_999), &none, &held).is_empty());
-        let swept = sweep.look(Instant(300_000), &none, &held);
+        assert!(look(&mut sweep, 0, &none, &held).is_empty());
+        assert!(
+            look(&mut sweep, 149_999, &none, &held).is_empty(),
+            "too young"
+        );
+        assert!(look(&mut sweep, 200_000, &linked, &held).is_empty());
+        assert!(
+            look(&mut sweep, 300_000, &none, &held).is_empty(),
+            "it was there in between"
+        );
+        assert!(look(&mut sweep, 309_999, &none, &held).is_empty());
+        let swept = look(&mut sweep, 310_000, &none, &held);
         assert_eq!(swept, [allocation("web-1")], "the unnamed one is exempt");
+        assert_eq!(sweep.count(), 1);
+    }
+
+    #[test]
+    fn an_answer_that_has_not_left_or_left_a_moment_ago_protects_its_allocation() {
+        let (mut sweep, held) = (Sweep::default(), [&allocation("web-1")]);
+        let (none, never) = (LinkView::default(), |_: &PodKey| None);
+        for at in [0, 200_000, 400_000] {
+            assert!(sweep.look(Instant(at), &none, (&held, &never)).is_empty());
+        }
+        let again = |_: &PodKey| Some(Instant(400_000));
+        for at in [400_000, 549_999] {
+            assert!(sweep.look(Instant(at), &none, (&held, &again)).is_empty());
+        }
+        let swept = sweep.look(Instant(550_000), &none, (&held, &again));
+        assert_eq!(swept.len(), 1);
+    }
+
+    #[test]
+    fn a_suspect_counts_as_released_once_a_look_must_have_confirmed_it() {
+        let (mut sweep, held) = (Sweep::default(), [&allocation("web-1")]);
+        look(&mut sweep, 200_000, &LinkView::default(), &held);
+        assert_eq!(sweep.released_by(Instant(240_000)).count(), 0);
+        assert_eq!(sweep.released_by(Instant(240_001)).count(), 1);
     }
 
     #[test]
@@ -145,14 +216,14 @@ mod tests {
         let held = [&dead, &live];
         let mut links = LinkView::default();
         links.names.insert("eni0761ccbeace".into());
-        assert!(sweep.look(Instant(0), &links, &held).is_empty());
-        let unrouted = sweep.look(Instant(200_000), &links, &held);
+        assert!(look(&mut sweep, 200_000, &links, &held).is_empty());
+        let unrouted = look(&mut sweep, 300_000, &links, &held);
         assert!(
             unrouted.is_empty(),
             "a link without its route is damage to repair"
         );
         links.routed.insert(live.address, "eni0761ccbeace".into());
-        assert!(sweep.look(Instant(300_000), &links, &held).is_empty());
-        assert_eq!(sweep.look(Instant(450_000), &links, &held), [dead.clone()]);
+        assert!(look(&mut sweep, 400_000, &links, &held).is_empty());
+        assert_eq!(look(&mut sweep, 410_000, &links, &held), [dead.clone()]);
     }
 }

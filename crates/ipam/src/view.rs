@@ -4,7 +4,7 @@ use crate::node::Node;
 use model::card::{DeviceIndex, RouteTable};
 use model::id::{EniId, InstanceId};
 use model::imds::InstanceMetadata;
-use model::time::Instant;
+use model::time::{Duration, Instant};
 use pool::eni::EniState;
 use pool::stats::Stats;
 use std::net::Ipv4Addr;
@@ -52,6 +52,10 @@ pub struct View {
     pub stats: Stats,
     /// ADDs without an address.
     pub waiters: u32,
+    /// How long the oldest of them waits.
+    pub oldest_wait: Option<Duration>,
+    /// Allocations that were released without a DEL since the process began.
+    pub swept: u64,
     /// Answers and calls that wait for a write.
     pub held_effects: usize,
     /// Operations in flight.
@@ -96,6 +100,8 @@ impl Node {
             enis: enis.collect(),
             stats: self.pool.stats(now),
             waiters: self.requests.waiters(),
+            oldest_wait: self.requests.oldest().map(|since| now.since(since)),
+            swept: self.sweep.count(),
             held_effects: self.commit.held(),
             operations: self.ops.len(),
             open_intents: self.intents.calls().count(),

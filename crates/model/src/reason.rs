@@ -18,6 +18,49 @@ pub enum Reason {
         /// Addresses released less than IP_COOLDOWN_PERIOD ago.
         cooling: u32,
     },
+    /// Addresses are cooling, but none of those left can be had before the deadline.
+    #[error(
+        "no address before the deadline: {held} of {limit} are held by pods and {cooling} cool for longer than this request waits; the first is free in {first_secs} s"
+    )]
+    Cooling {
+        /// ENIs × addresses that the instance type (and MAX_ENI) allow for pods.
+        limit: u32,
+        /// Addresses held by pods.
+        held: u32,
+        /// Addresses whose cooldown ends after the deadline.
+        cooling: u32,
+        /// Seconds until the first of them can be given out.
+        first_secs: u64,
+    },
+    /// EC2 attaches no more ENIs to the instance, though its type should allow it.
+    #[error(
+        "ENI limit of the instance: beside the {enis} ENIs it has EC2 refuses {action}: {text}; next attempt in {retry_secs} s",
+        action = .action.name()
+    )]
+    EniLimit {
+        /// ENIs it has.
+        enis: u32,
+        /// What EC2 refused.
+        action: Action,
+        /// EC2's code and text.
+        text: String,
+        /// Seconds until EC2 is asked again.
+        retry_secs: u64,
+    },
+    /// EC2 gives an ENI no more addresses, though the instance type should allow it.
+    #[error(
+        "address limit of {eni}: beside the {addresses} secondary addresses it has EC2 assigns no more: {text}; next attempt in {retry_secs} s"
+    )]
+    AddressLimit {
+        /// The ENI.
+        eni: EniId,
+        /// Secondary addresses it has.
+        addresses: u32,
+        /// EC2's code and text.
+        text: String,
+        /// Seconds until EC2 is asked again.
+        retry_secs: u64,
+    },
     /// The node may not ask EC2 for more (`DISABLE_NETWORK_RESOURCE_PROVISIONING`).
     #[error(
         "node limit {total}: EC2 is not asked for more addresses (DISABLE_NETWORK_RESOURCE_PROVISIONING); {held} are held by pods and {cooling} are cooling"
@@ -82,13 +125,13 @@ pub enum Reason {
         /// Seconds until EC2 is asked again.
         retry_secs: u64,
     },
-    /// An ENI was on its way but its link did not become usable in time.
-    #[error(
-        "{eni} is attached in EC2 but its link is not usable yet; the kernel is looked at again after each link event"
-    )]
+    /// An ENI was on its way but did not become usable in time.
+    #[error("{eni} is on its way and cannot be used yet: {pending}")]
     Attaching {
         /// The ENI.
         eni: EniId,
+        /// Which step has not ended, and what ends it.
+        pending: String,
     },
     /// The daemon has not finished starting.
     #[error("the node daemon is starting: waiting for {what}")]
@@ -125,12 +168,25 @@ pub enum Reason {
 impl Reason {
     /// Whether a later ADD may succeed without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
-        !matches!(
-            self,
+        match self {
             Self::NodeLimit { .. }
-                | Self::ProvisioningOff { .. }
-                | Self::Deleted
-                | Self::Superseded { .. }
-        )
+            | Self::ProvisioningOff { .. }
+            | Self::EniLimit { .. }
+            | Self::AddressLimit { .. }
+            | Self::Denied { .. }
+            | Self::Deleted
+            | Self::Superseded { .. } => false,
+            Self::Cooling { .. }
+            | Self::Deadline { .. }
+            | Self::SubnetFull { .. }
+            | Self::Throttled { .. }
+            | Self::Refused { .. }
+            | Self::Unreachable { .. }
+            | Self::Attaching { .. }
+            | Self::NotReady { .. }
+            | Self::CheckpointNotWritable { .. }
+            | Self::Busy { .. }
+            | Self::Stopping => true,
+        }
     }
 }

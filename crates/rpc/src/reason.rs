@@ -66,6 +66,9 @@ fn code(reason: &Reason) -> Code {
     match reason {
         Reason::NodeLimit { .. }
         | Reason::ProvisioningOff { .. }
+        | Reason::EniLimit { .. }
+        | Reason::AddressLimit { .. }
+        | Reason::Cooling { .. }
         | Reason::SubnetFull { .. }
         | Reason::Throttled { .. }
         | Reason::Busy { .. } => Code::ResourceExhausted,
@@ -83,6 +86,9 @@ fn kind(reason: &Reason) -> RefusalKind {
     match reason {
         Reason::NodeLimit { .. } => RefusalKind::NodeLimit,
         Reason::ProvisioningOff { .. } => RefusalKind::ProvisioningOff,
+        Reason::EniLimit { .. } => RefusalKind::EniLimit,
+        Reason::AddressLimit { .. } => RefusalKind::AddressLimit,
+        Reason::Cooling { .. } => RefusalKind::Cooling,
         Reason::Deadline { .. } => RefusalKind::Deadline,
         Reason::SubnetFull { .. } => RefusalKind::SubnetFull,
         Reason::Throttled { .. } => RefusalKind::Throttled,

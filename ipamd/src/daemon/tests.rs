@@ -1,6 +1,7 @@
 //! The daemon over a real socket and real files, against an account in memory.
 
 mod account;
+mod reasons;
 
 use super::*;
 use crate::restore::restore;
@@ -21,6 +22,7 @@ const LONG: Duration = Duration::from_secs(30);
 struct Rig {
     account: Arc<Account>,
     folder: Folder,
+    settings: NodeSettings,
 }
 
 struct Running {
@@ -33,6 +35,7 @@ impl Rig {
         Self {
             account: Arc::new(Account::new()),
             folder: Folder::new(),
+            settings: NodeSettings::default(),
         }
     }
 
@@ -42,7 +45,7 @@ impl Rig {
 
     fn start(&self) -> Running {
         let (paths, account) = (self.paths(), Arc::clone(&self.account));
-        let node = Node::new(NodeSettings::default(), restore(&paths).unwrap(), 1);
+        let node = Node::new(self.settings.clone(), restore(&paths).unwrap(), 1);
         let world = World {
             ec2: account.clone(),
             imds: account.clone(),

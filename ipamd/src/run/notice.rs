@@ -45,6 +45,24 @@ pub(crate) fn tell(notice: &Notice) {
             let container_id = key.container.as_str();
             warn!(container_id, interface = key.interface, %pod, %reason, "no address for a pod");
         }
+        Notice::StillWaiting {
+            key,
+            pod,
+            waited,
+            reason,
+        } => {
+            let (container_id, waited_ms) = (key.container.as_str(), millis(*waited));
+            warn!(container_id, interface = key.interface, %pod, waited_ms, %reason, "a pod still waits for an address");
+        }
+        Notice::Abandoned {
+            key,
+            pod,
+            waited,
+            waiters,
+        } => {
+            let (container_id, waited_ms) = (key.container.as_str(), millis(*waited));
+            info!(container_id, interface = key.interface, %pod, waited_ms, waiters, "a pod's ADD was given up by its caller");
+        }
         Notice::Swept { key, pod, address } => {
             let container_id = key.container.as_str();
             warn!(container_id, interface = key.interface, %pod, %address, "address released without a DEL: the pod's link is gone");

@@ -63,10 +63,12 @@ impl CniBackend for Api {
     ) -> Result<Response<AddNetworkReply>, Status> {
         let deadline = deadline(request.metadata(), clock::boot());
         let (key, pod) = request.get_ref().question().map_err(refuse_bad)?;
+        let (container, named) = (key.container.clone(), pod.to_string());
         let pending = self
             .requests
             .ask(Ask::Add { key, pod, deadline })
             .map_err(|error| refuse_add(&not_taken(error)))?;
+        tracing::debug!(container_id = container, pod = named, "ADD received");
         match pending.answer().await {
             Some(Answer::Added(grant)) => {
                 let placement = Placement {

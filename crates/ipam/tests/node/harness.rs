@@ -5,7 +5,7 @@ use ipam::effect::{Answer, Effect, FileContent, HostDesired};
 use ipam::event::{Event, HostReport, LinkView, OpId, Outcome, Request, RequestId};
 use ipam::node::Node;
 use ipam::notice::Notice;
-use model::allocation::BootId;
+use model::allocation::{BootId, Checkpoint};
 use model::call::{Call, Reply, Scope};
 use model::card::{DeviceIndex, NetworkCard};
 use model::eni::{Attachment, EniAddress, EniKind, EniRecord, EniStatus, SubnetRecord};
@@ -31,6 +31,8 @@ pub(crate) struct Bench {
     pub(crate) links: LinkView,
     /// Writes succeed by themselves.
     pub(crate) disk_works: bool,
+    /// The checkpoint that was written last.
+    pub(crate) checkpoint: Option<Checkpoint>,
     next_request: u64,
 }
 
@@ -126,6 +128,16 @@ pub(crate) fn unknown() -> Result<Reply, CallError> {
     Err(CallError::Unknown("connection reset".into()))
 }
 
+/// The next process of the same boot, that many milliseconds after the end of the one of `bench`, which wrote what it had.
+pub(crate) fn restarted(bench: &Bench, millis: u64) -> Bench {
+    let restored = Restored {
+        checkpoint: bench.checkpoint.clone(),
+        journal: vec![],
+        boot_id: BootId("boot-1".into()),
+    };
+    Bench::starting(bench.at + millis, NodeSettings::default(), restored)
+}
+
 impl Bench {
     pub(crate) fn new(settings: NodeSettings, restored: Restored) -> Self {
         Self::starting(1_000_000, settings, restored)
@@ -147,6 +159,7 @@ impl Bench {
                 ..LinkView::default()
             },
             disk_works: true,
+            checkpoint: None,
             next_request: 0,
         };
         let mut effects = vec![];
@@ -242,7 +255,10 @@ impl Bench {
 
     /// Ends the oldest write.
     pub(crate) fn write(&mut self, result: Result<(), String>) {
-        let (op, _) = self.writes.remove(0);
+        let (op, content) = self.writes.remove(0);
+        if let (Ok(()), FileContent::Checkpoint(checkpoint)) = (&result, content) {
+            self.checkpoint = Some(checkpoint);
+        }
         self.event(Event::Done(op, Outcome::Written(result)));
     }
 

@@ -33,6 +33,36 @@ fn table() -> Vec<(Reason, Code, RefusalKind)> {
             RefusalKind::ProvisioningOff,
         ),
         (
+            Reason::EniLimit {
+                enis: 3,
+                action,
+                text: text.clone(),
+                retry_secs,
+            },
+            Code::ResourceExhausted,
+            RefusalKind::EniLimit,
+        ),
+        (
+            Reason::AddressLimit {
+                eni: "eni-0a".parse().unwrap(),
+                addresses: 9,
+                text: text.clone(),
+                retry_secs,
+            },
+            Code::ResourceExhausted,
+            RefusalKind::AddressLimit,
+        ),
+        (
+            Reason::Cooling {
+                limit: 27,
+                held: 20,
+                cooling: 7,
+                first_secs: 30,
+            },
+            Code::ResourceExhausted,
+            RefusalKind::Cooling,
+        ),
+        (
             Reason::Deadline {
                 waited_secs: 88,
                 pending: text.clone(),
@@ -76,6 +106,7 @@ fn table() -> Vec<(Reason, Code, RefusalKind)> {
         (
             Reason::Attaching {
                 eni: "eni-0a".parse().unwrap(),
+                pending: text.clone(),
             },
             Code::DeadlineExceeded,
             RefusalKind::Attaching,
@@ -131,7 +162,7 @@ fn every_reason_has_a_kind_of_its_own() {
     assert_eq!(kinds.len(), table().len());
     assert_eq!(
         kinds.len() + 2,
-        17,
+        20,
         "all of the enum but `unspecified` and `unknown pod`"
     );
 }

@@ -79,6 +79,18 @@ impl Account {
             .unwrap();
     }
 
+    /// From now on all calls of this action end like this.
+    pub(super) fn fail(&self, action: vpc::Action, verdict: vpc::Verdict) {
+        let chance = vpc::Chance {
+            action: Some(action),
+            permille: 1000,
+            verdict,
+            before: vpc::Delay::default(),
+            after: vpc::Delay::default(),
+        };
+        self.vpc().faults_mut().add(chance);
+    }
+
     fn vpc(&self) -> MutexGuard<'_, Vpc> {
         self.vpc.lock().unwrap()
     }
@@ -97,9 +109,9 @@ impl Ec2 for Account {
         vpc.advance(now);
         let verdict = vpc.judge(sim::adapter::action(&call));
         let caller = Caller::Instance(self.instance.clone());
-        let answer = sim::adapter::carry_out(&mut vpc, now, &caller, (&call, &verdict))
-            .expect("no faults here");
-        std::future::ready(answer).boxed()
+        let answer = sim::adapter::carry_out(&mut vpc, now, &caller, (&call, &verdict));
+        let lost = || Err(CallError::Unknown("the answer got lost".into()));
+        std::future::ready(answer.unwrap_or_else(lost)).boxed()
     }
 }
 
