@@ -2,6 +2,7 @@
 //!
 //! Owns: the lock file. Must not: touch socket, state files, kernel or EC2. Driven by: `app`, before anything else.
 
+use rpc::socket::Answering;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -22,9 +23,14 @@ pub enum NotAlone {
         /// What the holder wrote into it.
         holder: String,
     },
-    /// Something accepts connections.
-    #[error("another node daemon answers on {}", .0.display())]
-    Answered(PathBuf),
+    /// Something accepts connections and holds no lock: upstream's daemon.
+    #[error("another node daemon answers on {}: {who}", path.display())]
+    Answered {
+        /// The socket.
+        path: PathBuf,
+        /// Who it is, as far as can be seen.
+        who: String,
+    },
     /// Whether something accepts connections is not known.
     #[error(transparent)]
     Dial(#[from] rpc::socket::SocketError),
@@ -57,12 +63,52 @@ pub async fn wait_forever(lock: &Path, socket: &Path) -> Alone {
     }
 }
 
+/// Beside a daemon that answers nothing is made, not even the lock.
 async fn attempt(lock: &Path, socket: &Path) -> Result<Alone, NotAlone> {
-    let alone = take(lock)?;
-    if rpc::socket::is_answered(socket).await? {
-        return Err(NotAlone::Answered(socket.to_owned()));
+    if let Some(other) = rpc::socket::answering(socket).await? {
+        return Err(match holder(lock) {
+            Some(holder) => NotAlone::Locked {
+                path: lock.to_owned(),
+                holder,
+            },
+            None => answered(socket, other),
+        });
     }
-    Ok(alone)
+    let alone = take(lock)?;
+    // Upstream's daemon may have come in between.
+    match rpc::socket::answering(socket).await? {
+        Some(other) => Err(answered(socket, other)),
+        None => Ok(alone),
+    }
+}
+
+fn answered(socket: &Path, other: Answering) -> NotAlone {
+    let who = match other.pid {
+        Some(pid) => match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
+            Ok(name) => format!("process {pid} ({})", name.trim()),
+            Err(_) => format!("process {pid}"),
+        },
+        None => "a process that is not to be seen from here".to_owned(),
+    };
+    NotAlone::Answered {
+        path: socket.to_owned(),
+        who,
+    }
+}
+
+/// Who holds the lock, if anybody does; without making its file.
+fn holder(path: &Path) -> Option<String> {
+    let file = File::open(path).ok()?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Some(written_by(file)),
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
+fn written_by(file: File) -> String {
+    let mut holder = String::new();
+    let _ = file.take(32).read_to_string(&mut holder);
+    holder.trim().to_owned()
 }
 
 fn take(path: &Path) -> Result<Alone, NotAlone> {
@@ -88,11 +134,9 @@ fn take(path: &Path) -> Result<Alone, NotAlone> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            let _ = file.take(32).read_to_string(&mut holder);
             return Err(NotAlone::Locked {
                 path: path.to_owned(),
-                holder: holder.trim().to_owned(),
+                holder: written_by(file),
             });
         }
         Err(TryLockError::Error(source)) => return Err(failed(source)),
@@ -145,12 +189,28 @@ mod tests {
             folder.path().join("ipamd.sock"),
         );
         let upstream = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        assert!(matches!(
-            block_on(attempt(&lock, &socket)),
-            Err(NotAlone::Answered(_))
-        ));
+        let error = block_on(attempt(&lock, &socket)).unwrap_err();
+        assert!(matches!(error, NotAlone::Answered { .. }));
+        let process = format!("process {} (", std::process::id());
+        assert!(error.to_string().contains(&process), "{error}");
         assert!(socket.exists());
+        assert!(!lock.exists(), "nothing was made");
         drop(upstream);
         block_on(attempt(&lock, &socket)).unwrap();
+    }
+
+    #[test]
+    fn of_a_daemon_that_answers_and_holds_the_lock_the_lock_tells_who_it_is() {
+        let folder = Folder::new();
+        let (lock, socket) = (
+            folder.path().join("ipamd.lock"),
+            folder.path().join("ipamd.sock"),
+        );
+        let _first = block_on(attempt(&lock, &socket)).unwrap();
+        let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(matches!(
+            block_on(attempt(&lock, &socket)),
+            Err(NotAlone::Locked { .. })
+        ));
     }
 }

@@ -25,7 +25,7 @@ pub struct SocketError {
 }
 
 /// Makes the socket: parent folder 0755, whatever file lies at `path` removed, mode 0660 at no time wider.
-/// Must be called inside a tokio runtime, by who made sure with [`is_answered`] that nobody listens.
+/// Must be called inside a tokio runtime, by who made sure with [`answering`] that nobody listens.
 pub fn bind(path: &Path) -> Result<UnixListener, SocketError> {
     let failed = |attempt| {
         move |source| SocketError {
@@ -65,13 +65,24 @@ pub fn bind(path: &Path) -> Result<UnixListener, SocketError> {
     socket.listen(BACKLOG).map_err(failed("listen on"))
 }
 
-/// Whether a process listens on `path`. A full backlog counts as an answer; a plain file or nothing at all does not.
-pub async fn is_answered(path: &Path) -> Result<bool, SocketError> {
+/// Who listens on a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answering {
+    /// Its process number; `None` when it is not to be seen from here (another process namespace, a full backlog).
+    pub pid: Option<i32>,
+}
+
+/// Who listens on `path`, if anybody does. A full backlog counts as an answer; a plain file or nothing at all does not.
+pub async fn answering(path: &Path) -> Result<Option<Answering>, SocketError> {
     match UnixStream::connect(path).await {
-        Ok(_) => Ok(true),
+        Ok(stream) => {
+            let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+            let pid = pid.filter(|pid| *pid > 0);
+            Ok(Some(Answering { pid }))
+        }
         Err(error) => match error.kind() {
-            ErrorKind::WouldBlock => Ok(true),
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => Ok(false),
+            ErrorKind::WouldBlock => Ok(Some(Answering { pid: None })),
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => Ok(None),
             _ => Err(SocketError {
                 attempt: "dial",
                 path: path.to_owned(),

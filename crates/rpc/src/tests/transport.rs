@@ -2,7 +2,7 @@
 
 use crate::client::{ConnectError, connect, is_broken_connection};
 use crate::reason::{refusal, refuse_add, unknown_pod};
-use crate::socket::{bind, is_answered};
+use crate::socket::{answering, bind};
 use crate::wire::cni_backend_server::{CniBackend, CniBackendServer};
 use crate::wire::{
     AddNetworkReply, AddNetworkRequest, DelNetworkReply, DelNetworkRequest, RefusalKind,
@@ -156,15 +156,15 @@ async fn a_plain_file_and_a_dead_socket_make_room_for_the_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run/aws-node/ipamd.sock");
     let first = bind(&path).unwrap();
-    assert!(is_answered(&path).await.unwrap());
+    assert!(answering(&path).await.unwrap().is_some());
     drop(first);
-    assert!(!is_answered(&path).await.unwrap());
+    assert_eq!(answering(&path).await.unwrap(), None);
     std::fs::remove_file(&path).unwrap();
-    assert!(!is_answered(&path).await.unwrap());
+    assert_eq!(answering(&path).await.unwrap(), None);
     std::fs::write(&path, "stale").unwrap();
-    assert!(!is_answered(&path).await.unwrap());
+    assert_eq!(answering(&path).await.unwrap(), None);
     let _second = bind(&path).unwrap();
-    assert!(is_answered(&path).await.unwrap());
+    assert!(answering(&path).await.unwrap().is_some());
     assert_eq!(
         std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
         0o660
