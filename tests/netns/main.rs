@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod add;
+mod alone;
 mod bad_input;
 mod datapath_kernel;
 mod del;
@@ -14,3 +15,5 @@ mod life_of_a_packet;
 mod logs;
 mod raw;
 mod restart;
+mod sandboxes;
+mod waiting;

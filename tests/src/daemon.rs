@@ -88,6 +88,20 @@ impl Daemon {
         });
     }
 
+    /// Waits until this many ADDs of a pod have reached it.
+    #[track_caller]
+    pub fn has_received(&self, pod: &str, adds: usize) {
+        eventually(&format!("{adds} ADDs of {pod} arrive"), PATIENCE, || {
+            let received = self.lines("ADD received");
+            let of_pod = received.iter().filter(|line| line["pod"] == pod).count();
+            if of_pod >= adds {
+                Ok(())
+            } else {
+                Err(self.tail())
+            }
+        });
+    }
+
     /// Sends a signal.
     ///
     /// # Panics

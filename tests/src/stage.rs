@@ -157,6 +157,15 @@ impl Stage {
         Sandbox::create(self.scene.node(index), list, spec(name)).expect("a namespace can be made")
     }
 
+    /// The same whose ADD waits that many seconds at most.
+    #[track_caller]
+    pub fn hasty_sandbox(&self, index: usize, name: &str, seconds: u32) -> Sandbox<'_> {
+        let limit = format!(r#""type":"aws-cni","addTimeoutSeconds":{seconds},"#);
+        let text = conflist_text("1.0.0").replace(r#""type":"aws-cni","#, &limit);
+        let list = Conflist::parse(&text).expect("the list is one");
+        Sandbox::create(self.scene.node(index), list, spec(name)).expect("a namespace can be made")
+    }
+
     /// ADD as a runtime does it.
     #[track_caller]
     pub fn add(&self, sandbox: &mut Sandbox<'_>) -> Invocation {

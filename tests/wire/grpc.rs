@@ -2,7 +2,7 @@
 
 use e2e::daemon::Daemon;
 use rpc::wire::cni_backend_client::CniBackendClient;
-use rpc::wire::{AddNetworkReply, AddNetworkRequest};
+use rpc::wire::{AddNetworkReply, AddNetworkRequest, DelNetworkRequest};
 use std::future::Future;
 use std::time::Duration;
 use tokio_stream::StreamExt;
@@ -49,6 +49,73 @@ pub(crate) fn add_while(
         });
         answer.map(Response::into_inner)
     })
+}
+
+/// Asks for addresses for all these pods at once, each on a connection of its own, and does `work` meanwhile.
+pub(crate) fn add_all_while(
+    daemon: &Daemon,
+    names: &[&str],
+    within: Duration,
+    work: impl FnOnce() + Send,
+) -> Vec<Result<AddNetworkReply, Status>> {
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            block_on(async {
+                let adds = names.iter().map(|name| add_later(daemon, name, within));
+                let mut tasks: Vec<_> = adds.map(tokio::spawn).collect();
+                let mut answers = Vec::new();
+                for task in tasks.drain(..) {
+                    answers.push(task.await.expect("no panic inside"));
+                }
+                answers
+            })
+        });
+        work();
+        asking.join().expect("no panic inside")
+    })
+}
+
+/// Connects as soon as the daemon listens, then asks.
+fn add_later(
+    daemon: &Daemon,
+    name: &str,
+    within: Duration,
+) -> impl Future<Output = Result<AddNetworkReply, Status>> + Send + 'static {
+    let (socket, question) = (daemon.socket().clone(), question(name));
+    async move {
+        loop {
+            match rpc::client::connect(&socket, within).await {
+                Ok(mut client) => return client.add(question, within).await,
+                Err(error) if error.is_retryable() => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+/// Gives back the addresses of all these pods, one after the other; each DEL must find its address.
+pub(crate) fn del_all(daemon: &Daemon, names: &[&str]) {
+    block_on(async {
+        let connected = rpc::client::connect(daemon.socket(), Duration::from_secs(5)).await;
+        let mut client = connected.expect("the daemon accepts");
+        for name in names {
+            let asked = question(name);
+            let released = client.del(
+                DelNetworkRequest {
+                    k8s_pod_name: asked.k8s_pod_name,
+                    k8s_pod_namespace: asked.k8s_pod_namespace,
+                    if_name: asked.if_name,
+                    network_name: asked.network_name,
+                    container_id: asked.container_id,
+                    ..DelNetworkRequest::default()
+                },
+                Duration::from_secs(5),
+            );
+            assert!(released.await.expect("it is released").success);
+        }
+    });
 }
 
 fn question(name: &str) -> AddNetworkRequest {

@@ -6,5 +6,8 @@
 mod boot;
 mod create;
 mod grpc;
+mod limit;
+mod recovery;
 mod refusals;
 mod trouble;
+mod waiting;
