@@ -72,6 +72,13 @@ impl Budget {
             .or_insert_with(|| Bucket::full(now))
     }
 
+    /// Whether no action backs off.
+    pub(crate) fn blocks_nothing(&self, now: Instant) -> bool {
+        self.actions
+            .values()
+            .all(|(_, blocked)| blocked.until <= now)
+    }
+
     /// Why and until when the action may not be sent.
     pub(crate) fn blocked(&self, action: Action, now: Instant) -> Option<&Blocked> {
         self.actions

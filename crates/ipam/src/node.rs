@@ -158,8 +158,9 @@ impl Node {
             self.advance_limits(out);
             self.advance_truth(out);
             self.advance_lifecycle(out);
-            self.plan(out);
-            self.refuse_hopeless(out);
+            let empty_handed = self.empty_handed();
+            self.plan(empty_handed.len(), out);
+            self.refuse_hopeless(empty_handed, out);
             self.tell_slow(out);
             self.update_host(out);
             self.flush(out);

@@ -3,9 +3,11 @@
 //! The arithmetic is `pool`'s; here it meets budgets, calls in flight and deadlines. Must not: look at EC2's answers.
 
 use crate::bucket::Lane;
+use crate::event::RequestId;
 use crate::lifecycle::{Creation, Step};
 use crate::node::{Node, Out};
 use crate::refresh::ORPHAN_VISIBLE;
+use crate::requests::Waiter;
 use crate::truth::APART;
 use model::call::{Action, CREATED_AT_TAG, Call, CreateInterface, INSTANCE_TAG, Scope, TOKEN_TAG};
 use model::id::{ClientToken, EniId};
@@ -84,26 +86,30 @@ impl Pace {
 }
 
 impl Node {
-    /// Waiting ADDs that hold nothing, and what is being created for them.
-    pub(crate) fn demand(&self) -> Demand {
-        let waiting = self
-            .requests
+    /// Waiting ADDs that hold nothing, with their deadlines, in order of arrival.
+    pub(crate) fn empty_handed(&self) -> Vec<(RequestId, Instant)> {
+        self.requests
             .waiting()
             .filter(|(_, waiter)| !self.pool.holds(&waiter.key))
-            .count();
+            .map(|(id, waiter)| (id, waiter.deadline))
+            .collect()
+    }
+
+    /// How many ADDs wait, and what is being created for them.
+    pub(crate) fn demand(&self, empty_handed: usize) -> Demand {
         Demand {
-            waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
+            waiting: u32::try_from(empty_handed).unwrap_or(u32::MAX),
             creating: self.lifecycle.creating(),
         }
     }
 
     /// Makes the inventory meet its targets, waiting ADDs first.
-    pub(crate) fn plan(&mut self, out: &mut Out<'_>) {
+    pub(crate) fn plan(&mut self, empty_handed: usize, out: &mut Out<'_>) {
         if !self.is_serving() || self.stopping || !self.settings.provisioning {
             return;
         }
         let now = out.boot();
-        let demand = self.demand();
+        let demand = self.demand(empty_handed);
         // Until EC2 has listed the ENIs of held addresses the inventory looks smaller than it is.
         let settling = self.pool.homeless() > 0
             && self
@@ -134,7 +140,12 @@ impl Node {
 
     /// Whether calls that bring addresses are for somebody who waits.
     fn growth_lane(&self) -> Lane {
-        if self.demand().waiting > 0 {
+        let empty_handed = |waiter: &Waiter| !self.pool.holds(&waiter.key);
+        if self
+            .requests
+            .waiting()
+            .any(|(_, waiter)| empty_handed(waiter))
+        {
             Lane::Waiting
         } else {
             Lane::Warm

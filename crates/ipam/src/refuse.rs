@@ -2,6 +2,7 @@
 //!
 //! Must not: plan calls (it only asks whether one could help in time), or word the reason (`why` does).
 
+use crate::event::RequestId;
 use crate::node::{Node, Out};
 use model::call::Action;
 use model::error::CallError;
@@ -12,22 +13,21 @@ use std::net::Ipv4Addr;
 
 impl Node {
     /// Refuses at once whoever cannot get an address before the deadline.
-    pub(crate) fn refuse_hopeless(&mut self, out: &mut Out<'_>) {
-        if !self.is_serving() || self.requests.waiters() == 0 {
+    pub(crate) fn refuse_hopeless(
+        &mut self,
+        empty_handed: Vec<(RequestId, Instant)>,
+        out: &mut Out<'_>,
+    ) {
+        if !self.is_serving() || empty_handed.is_empty() {
             return;
         }
         let now = out.boot();
-        let demand = self.demand();
-        let waiters: Vec<_> = self
-            .requests
-            .waiting()
-            .filter(|(_, waiter)| !self.pool.holds(&waiter.key))
-            .map(|(id, waiter)| (id, waiter.deadline))
-            .collect();
+        let demand = self.demand(empty_handed.len());
+        let reach = pool::grow::Reach::of(&self.pool, &demand, now);
         let mut ahead = 0;
-        for (id, deadline) in waiters {
+        for (id, deadline) in empty_handed {
             let reachable = if self.growth_can_come(deadline, now) {
-                pool::grow::reachable(&self.pool, &demand, now, deadline)
+                reach.until(deadline)
             } else {
                 self.on_the_way(deadline, now)
             };
@@ -62,6 +62,9 @@ impl Node {
 
     /// The back-off that keeps the pool from growing now.
     pub(crate) fn growth_block(&self, now: Instant) -> Option<(Action, Instant, CallError)> {
+        if self.budget.blocks_nothing(now) {
+            return None;
+        }
         self.growth_trouble(&|action| self.budget.blocked(action, now))
     }
 

@@ -195,13 +195,19 @@ impl Node {
         if !self.is_serving() {
             return;
         }
+        let mut exhausted = false;
         let waiting: Vec<_> = self.requests.waiting().map(|(id, _)| id).collect();
         for id in waiting {
             let Some(waiter) = self.requests.waiter(id) else {
                 continue;
             };
-            let fresh = !self.pool.holds(&waiter.key);
-            let grant = self.pool.assign(out.now, &waiter.key, &waiter.pod);
+            let held = self.pool.holder(&waiter.key);
+            let fresh = held.is_none();
+            let grant = match held {
+                None if !exhausted => self.pool.assign(out.now, &waiter.key, &waiter.pod),
+                held => held,
+            };
+            exhausted |= grant.is_none();
             // Held on an ENI that EC2 has not listed yet: its table is not known, so the answer waits.
             let Some(grant) = grant.filter(|grant| grant.eni.is_some()) else {
                 continue;

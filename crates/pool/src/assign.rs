@@ -113,14 +113,14 @@ impl Slots {
     pub(crate) fn held(&self) -> usize {
         let in_use =
             |state: &&AddressState| matches!(state, AddressState::Held | AddressState::HeldByLink);
-        self.addresses.values().filter(in_use).count()
+        self.addresses.states().filter(in_use).count()
     }
 
     fn first_assignable(&self, now: Instant) -> Option<Ipv4Addr> {
         self.addresses
             .iter()
             .find(|(_, state)| state.is_assignable(now))
-            .map(|(address, _)| *address)
+            .map(|(address, _)| address)
     }
 }
 

@@ -19,14 +19,14 @@ impl Inventory {
             ensure(slots.eni.id == *id, || {
                 format!("{id} is stored as {}", slots.eni.id)
             })?;
-            for (address, state) in &slots.addresses {
-                ensure(*address != slots.eni.primary, || {
+            for (address, state) in slots.addresses.iter() {
+                ensure(address != slots.eni.primary, || {
                     format!("{address} is the primary address of {id}")
                 })?;
-                ensure(self.located.get(address) == Some(id), || {
+                ensure(self.located.get(&address) == Some(id), || {
                     format!("{address} is on {id} but located elsewhere")
                 })?;
-                let derived = self.derived(*address);
+                let derived = self.derived(address);
                 ensure(*state == derived, || {
                     format!("{address} is {state:?} but should be {derived:?}")
                 })?;

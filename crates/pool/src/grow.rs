@@ -4,6 +4,7 @@
 use crate::eni::{Eni, EniState};
 use crate::inventory::Inventory;
 use crate::room::{enis_left, slots_left};
+use crate::stats::Stats;
 use crate::targets::wanted_free;
 use model::id::EniId;
 use model::settings::{Mode, WarmTargets};
@@ -74,27 +75,49 @@ pub fn plan_growth(
     plan
 }
 
-/// How many ADDs could get an address before `until`: what is free or stops cooling until then, what is on its way, and
-/// what ENIs and free places still allow. It does not ask whether EC2 will deliver.
-pub fn reachable(inventory: &Inventory, demand: &Demand, now: Instant, until: Instant) -> u32 {
-    let supply = Supply::of(inventory, demand, until.max(now));
-    let slots = i64::from(inventory.limits.slots_per_eni);
-    let rooms: i64 = rooms(inventory)
-        .iter()
-        .map(|room| i64::from(room.left))
-        .sum();
-    // What is being given back makes place for what may be asked for anew.
-    let returning = i64::from(inventory.stats(now).leaving);
-    let leaving = inventory
-        .enis()
-        .filter(|eni| eni.managed && eni.state == EniState::Leaving)
-        .count();
-    let enis = i64::from(enis_left(inventory, demand.creating.len()))
-        + i64::try_from(leaving).unwrap_or(0);
-    let more = (rooms + returning + enis * slots)
-        .min(i64::from(inventory.limits.max_pods) - supply.total)
-        .max(0);
-    u32::try_from(supply.ready + more).unwrap_or(u32::MAX)
+/// How many ADDs could get an address: what is free or stops cooling in time, what is on its way, and what ENIs and free
+/// places still allow. It does not ask whether EC2 will deliver.
+#[derive(Debug, Clone)]
+pub struct Reach {
+    /// Of them without those that cool now.
+    at_once: i64,
+    /// When those that cool now can be had.
+    cooling: Vec<Instant>,
+}
+
+impl Reach {
+    /// What can be had, computed once for any number of deadlines.
+    pub fn of(inventory: &Inventory, demand: &Demand, now: Instant) -> Self {
+        let stats = inventory.stats(now);
+        let supply = Supply::with(&stats, inventory, demand);
+        let slots = i64::from(inventory.limits.slots_per_eni);
+        let rooms: i64 = rooms(inventory)
+            .iter()
+            .map(|room| i64::from(room.left))
+            .sum();
+        // What is being given back makes place for what may be asked for anew.
+        let returning = i64::from(stats.leaving);
+        let leaving = inventory
+            .enis()
+            .filter(|eni| eni.managed && eni.state == EniState::Leaving)
+            .count();
+        let enis = i64::from(enis_left(inventory, demand.creating.len()))
+            + i64::try_from(leaving).unwrap_or(0);
+        let more = (rooms + returning + enis * slots)
+            .min(i64::from(inventory.limits.max_pods) - supply.total)
+            .max(0);
+        Self {
+            at_once: supply.ready + more,
+            cooling: inventory.cooldown_ends(now).collect(),
+        }
+    }
+
+    /// How many of them before `until`.
+    pub fn until(&self, until: Instant) -> u32 {
+        let in_time = self.cooling.iter().filter(|end| **end <= until).count();
+        let in_time = i64::try_from(in_time).unwrap_or(0);
+        u32::try_from(self.at_once + in_time).unwrap_or(u32::MAX)
+    }
 }
 
 /// Addresses that are there or on their way.
@@ -109,7 +132,11 @@ struct Supply {
 
 impl Supply {
     fn of(inventory: &Inventory, demand: &Demand, at: Instant) -> Self {
-        let stats = inventory.stats(at);
+        Self::with(&inventory.stats(at), inventory, demand)
+    }
+
+    /// With the numbers of that time at hand.
+    fn with(stats: &Stats, inventory: &Inventory, demand: &Demand) -> Self {
         let incoming: i64 = inventory
             .enis()
             .filter(|eni| eni.counts())

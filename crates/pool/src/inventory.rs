@@ -7,6 +7,7 @@
 
 use crate::address::AddressState;
 use crate::eni::Eni;
+use crate::slots::Addresses;
 use model::allocation::Allocation;
 use model::block::Block;
 use model::card::{DeviceIndex, RouteTable};
@@ -66,7 +67,7 @@ pub struct Inventory {
 #[derive(Debug, Clone)]
 pub(crate) struct Slots {
     pub(crate) eni: Eni,
-    pub(crate) addresses: BTreeMap<Ipv4Addr, AddressState>,
+    pub(crate) addresses: Addresses,
     /// Delegated prefixes that another mode left; see [`Inventory::set_prefixes`].
     pub(crate) prefixes: Vec<Block>,
 }
@@ -106,7 +107,7 @@ impl Inventory {
                     eni.id.clone(),
                     Slots {
                         eni,
-                        addresses: BTreeMap::new(),
+                        addresses: Addresses::default(),
                         prefixes: Vec::new(),
                     },
                 );
@@ -135,7 +136,7 @@ impl Inventory {
         let Some(slots) = self.enis.get(id) else {
             return Vec::new();
         };
-        let addresses: Vec<Ipv4Addr> = slots.addresses.keys().copied().collect();
+        let addresses: Vec<Ipv4Addr> = slots.addresses.iter().map(|(address, _)| address).collect();
         let stranded = addresses
             .iter()
             .filter_map(|address| self.holders.get(address))
@@ -193,13 +194,12 @@ impl Inventory {
             .get(eni)
             .into_iter()
             .flat_map(|slots| slots.addresses.iter())
-            .map(|(address, state)| (*address, state))
     }
 
     /// Where an address is and in which state; `None` when it is on no known ENI.
     pub fn state_of(&self, address: Ipv4Addr) -> Option<(EniId, AddressState)> {
         let eni = self.located.get(&address)?;
-        Some((eni.clone(), *self.enis.get(eni)?.addresses.get(&address)?))
+        Some((eni.clone(), self.enis.get(eni)?.addresses.get(address)?))
     }
 
     /// Marks a free address as being given back to EC2. `false`: it is not free, and nothing changed.
@@ -295,7 +295,7 @@ impl Inventory {
             .remove(&address)
             .and_then(|eni| self.enis.get_mut(&eni))
         {
-            slots.addresses.remove(&address);
+            slots.addresses.remove(address);
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod reconcile;
 pub mod restore;
 pub mod room;
 pub mod shrink;
+mod slots;
 pub mod stats;
 pub mod targets;
 

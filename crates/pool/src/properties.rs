@@ -2,7 +2,7 @@
 //! stay within the limits and come to rest.
 
 use crate::eni::EniState;
-use crate::grow::{Demand, Growth, plan_growth, reachable};
+use crate::grow::{Demand, Growth, Reach, plan_growth};
 use crate::inventory::{Inventory, PoolLimits};
 use crate::room::slots_left;
 use crate::scene::{LATER, address, eni, id, key, now, pod};
@@ -328,7 +328,7 @@ proptest! {
         mut node in grower(),
         waiting in 0..30u32,
     ) {
-        let promised = reachable(&node.pool, &Demand::default(), LATER, LATER);
+        let promised = Reach::of(&node.pool, &Demand::default(), LATER).until(LATER);
         let plan = node.plan(waiting);
         prop_assert_eq!(node.in_flight(&plan, waiting), []);
         node.apply(&plan);

@@ -14,7 +14,7 @@ pub fn enis_left(inventory: &Inventory, creating: usize) -> u32 {
 pub(crate) fn slots_left(slots: &Slots, slots_per_eni: u32) -> u32 {
     let owned = slots
         .addresses
-        .values()
+        .states()
         .filter(|state| **state != AddressState::Lost)
         .count();
     let taken = u32::try_from(owned + slots.prefixes.len())

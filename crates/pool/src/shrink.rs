@@ -86,7 +86,7 @@ fn is_freeable(slots: &Slots, now: Instant) -> bool {
     let idle = slots.prefixes.is_empty()
         && slots
             .addresses
-            .values()
+            .states()
             .all(|state| state.is_assignable(now));
     let old = now.since(slots.eni.since) >= MINIMUM_AGE;
     idle && old
@@ -157,7 +157,7 @@ fn take_addresses(staying: &[&Slots], mut surplus: usize) -> Vec<Release> {
             .iter()
             .rev()
             .filter(|(_, state)| **state == AddressState::Free);
-        let addresses: Vec<Ipv4Addr> = free.take(surplus).map(|(address, _)| *address).collect();
+        let addresses: Vec<Ipv4Addr> = free.take(surplus).map(|(address, _)| address).collect();
         if !addresses.is_empty() {
             surplus -= addresses.len();
             plan.push(Release::Addresses {

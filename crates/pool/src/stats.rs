@@ -28,7 +28,7 @@ impl Inventory {
     pub fn stats(&self, now: Instant) -> Stats {
         let mut stats = Stats::default();
         for slots in self.enis.values().filter(|slots| slots.eni.counts()) {
-            for state in slots.addresses.values() {
+            for state in slots.addresses.states() {
                 stats.count(*state, now, slots.eni.gives());
             }
         }
@@ -62,15 +62,19 @@ impl Inventory {
 
     /// The next instant after `now` at which an address of the pool can be given out again.
     pub fn next_cooldown_end(&self, now: Instant) -> Option<Instant> {
+        self.cooldown_ends(now).min()
+    }
+
+    /// When the addresses of the pool that cool at `now` can be given out again.
+    pub(crate) fn cooldown_ends(&self, now: Instant) -> impl Iterator<Item = Instant> {
         let states = self
             .enis
             .values()
             .filter(|slots| slots.eni.counts())
-            .flat_map(|slots| slots.addresses.values());
+            .flat_map(|slots| slots.addresses.states());
         states
             .filter_map(|state| cooldown_end(*state))
-            .filter(|until| *until > now)
-            .min()
+            .filter(move |until| *until > now)
     }
 }
 

@@ -10,6 +10,10 @@ fn plan(pool: &Inventory, targets: WarmTargets, demand: &Demand) -> Vec<Growth> 
     plan_growth(pool, &targets, demand, &|_| false, NOW)
 }
 
+fn reachable(pool: &Inventory, demand: &Demand, until: Instant) -> u32 {
+    Reach::of(pool, demand, NOW).until(until)
+}
+
 fn waiting(waiting: u32) -> Demand {
     Demand {
         waiting,
@@ -184,8 +188,8 @@ fn reachable_is_what_could_come_in_time() {
     pool.release(NOW, &key(2));
     let demand = Demand::default();
     // 3 free, 4 places on the ENI, 9 on another one; the cooling address if there is time.
-    assert_eq!(reachable(&pool, &demand, NOW, Instant(29_999)), 16);
-    assert_eq!(reachable(&pool, &demand, NOW, Instant(30_000)), 17);
+    assert_eq!(reachable(&pool, &demand, Instant(29_999)), 16);
+    assert_eq!(reachable(&pool, &demand, Instant(30_000)), 17);
     assert_eq!(
         reachable(
             &pool,
@@ -193,24 +197,23 @@ fn reachable_is_what_could_come_in_time() {
                 waiting: 3,
                 creating: vec![9]
             },
-            NOW,
             Instant(0)
         ),
         16
     );
     pool.eni_mut(&id(0)).unwrap().incoming = 4;
     assert_eq!(
-        reachable(&pool, &demand, NOW, Instant(0)),
+        reachable(&pool, &demand, Instant(0)),
         16,
         "incoming takes the places"
     );
     pool.eni_mut(&id(0)).unwrap().incoming = 0;
     pool.start_leaving(address(0, 5));
     assert_eq!(
-        reachable(&pool, &demand, NOW, Instant(0)),
+        reachable(&pool, &demand, Instant(0)),
         16,
         "a leaving address makes place"
     );
     pool.limits.max_pods = 5;
-    assert_eq!(reachable(&pool, &demand, NOW, Instant(0)), 3);
+    assert_eq!(reachable(&pool, &demand, Instant(0)), 3);
 }
