@@ -24,9 +24,10 @@ impl Node {
         let now = out.boot();
         let demand = self.demand(empty_handed.len());
         let reach = pool::grow::Reach::of(&self.pool, &demand, now);
+        let growth_from = self.growth_from(now);
         let mut ahead = 0;
         for (id, deadline) in empty_handed {
-            let reachable = if self.growth_can_come(deadline, now) {
+            let reachable = if growth_from.is_some_and(|from| from < deadline) {
                 reach.until(deadline)
             } else {
                 self.on_the_way(deadline, now)
@@ -52,12 +53,12 @@ impl Node {
         u32::try_from(coming).unwrap_or(u32::MAX)
     }
 
-    /// Whether a call that adds addresses may be sent before the deadline.
-    fn growth_can_come(&self, deadline: Instant, now: Instant) -> bool {
-        self.settings.provisioning
-            && self
-                .growth_block(now)
-                .is_none_or(|(_, until, _)| until < deadline)
+    /// From when on calls that add addresses may be sent; `None`: never.
+    fn growth_from(&self, now: Instant) -> Option<Instant> {
+        self.settings.provisioning.then(|| {
+            self.growth_block(now)
+                .map_or(Instant(0), |(_, until, _)| until)
+        })
     }
 
     /// The back-off that keeps the pool from growing now.
