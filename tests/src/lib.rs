@@ -11,6 +11,7 @@ pub mod demo;
 pub mod evidence;
 pub mod expect;
 pub mod kernel;
+pub mod kill;
 pub mod percentile;
 pub mod progress;
 pub mod stage;

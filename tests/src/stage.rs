@@ -119,6 +119,12 @@ impl Stage {
     /// Starts the daemon on a node; `extra` variables win over those of the scene.
     #[track_caller]
     pub fn launch(&self, index: usize, extra: &[(&str, &str)]) -> Daemon {
+        self.launch_under(index, &[], extra)
+    }
+
+    /// [`Stage::launch`] by a program that becomes the daemon, as `kill` makes strace do.
+    #[track_caller]
+    pub fn launch_under(&self, index: usize, wrapper: &[String], extra: &[(&str, &str)]) -> Daemon {
         let node = self.scene.node(index);
         let log = self
             .evidence
@@ -132,7 +138,7 @@ impl Stage {
         variables.extend(extra);
         let task = self
             .scene
-            .spawn(index, &binaries::ipamd(), &variables)
+            .spawn_under(index, wrapper, &binaries::ipamd(), &variables)
             .expect("the daemon starts");
         Daemon::new(task, log, from, node.root().join(SOCKET))
     }

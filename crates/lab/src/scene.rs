@@ -7,7 +7,7 @@
 pub mod builder;
 
 use crate::doors::Doors;
-use crate::ec2::{Door, Journal};
+use crate::ec2::{Door, Held, Journal, Moment};
 use crate::fabric::Fabric;
 use crate::fabric::counters::Counters;
 use crate::node::{EC2, Lease, Node, NodeError, Program};
@@ -17,11 +17,12 @@ use crate::task::Task;
 use builder::{Boot, SceneBuilder};
 use model::id::{InstanceId, SecurityGroupId, SubnetId};
 use serde::Serialize;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard, PoisonError};
-use vpc::{Answer, Caller, Request, Vpc};
+use vpc::{Action, Answer, Caller, Request, Vpc};
 
 /// Why a scene could not be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +145,12 @@ impl Scene {
         &self.door.journal
     }
 
+    /// Stops the next call of this action from the n-th node.
+    pub fn hold(&self, index: usize, action: Action, moment: Moment) -> Held {
+        let caller = Caller::Instance(self.nodes[index].instance.clone());
+        self.door.gates.hold(caller, action, moment)
+    }
+
     /// What the fabric counted.
     pub fn counters(&self) -> Counters {
         self.fabric.counters()
@@ -213,6 +220,17 @@ impl Scene {
         path: &Path,
         extra: &[(&str, &str)],
     ) -> Result<Task, SceneError> {
+        self.spawn_under(index, &[], path, extra)
+    }
+
+    /// [`Scene::spawn`] of a program by another one that becomes it (`wrapper`: its name and arguments).
+    pub fn spawn_under(
+        &self,
+        index: usize,
+        wrapper: &[String],
+        path: &Path,
+        extra: &[(&str, &str)],
+    ) -> Result<Task, SceneError> {
         let node = self.node(index);
         let mut environment = self.environment(index);
         environment.retain(|(name, _)| !extra.iter().any(|(other, _)| other == name));
@@ -226,9 +244,13 @@ impl Scene {
             .map(|file| file.to_string_lossy().into_owned())
             .unwrap_or_default();
         let log = self.evidence.join(format!("{}-{file}.log", node.name()));
+        let mut line = wrapper
+            .iter()
+            .map(OsString::from)
+            .chain([path.as_os_str().to_owned()]);
         let program = Program {
-            path: path.to_owned(),
-            arguments: Vec::new(),
+            path: line.next().unwrap_or_default().into(),
+            arguments: line.collect(),
             environment,
             log,
         };

@@ -1,5 +1,6 @@
 //! The EC2 door: one listener per caller; decode, judge, wait, carry out, wait, answer or lose. Must not: know EC2's rules.
 
+use super::gate::{Gates, Going, Moment};
 use super::journal::{Journal, Record};
 use super::query::{self, Form};
 use super::xml;
@@ -24,15 +25,18 @@ pub struct Door {
     pub clock: Clock,
     /// What was called.
     pub journal: Arc<Journal>,
+    /// Which calls are stopped.
+    pub gates: Arc<Gates>,
 }
 
 impl Door {
-    /// Doors to an account, with an empty journal.
+    /// Doors to an account, with an empty journal; they stop nothing.
     pub fn new(vpc: Arc<Mutex<Vpc>>, clock: Clock) -> Self {
         Self {
             vpc,
             clock,
             journal: Arc::new(Journal::default()),
+            gates: Arc::new(Gates::default()),
         }
     }
 
@@ -118,12 +122,27 @@ async fn carry_out(caller: &Caller, door: &Door, request: Request, request_id: &
     let action = request.action();
     let verdict = door.account().judge(action);
     tokio::time::sleep(verdict.before).await;
+    if door
+        .gates
+        .pass(caller, action, Moment::BeforeItIsDone)
+        .await
+        == Going::Nowhere
+    {
+        return Answered {
+            body: None,
+            applied: false,
+        };
+    }
     let body = apply(caller, door, request, &verdict).map(|outcome| {
         outcome.map(|answer| xml::answer(&door.account(), action, &answer, request_id))
     });
     tokio::time::sleep(verdict.after).await;
+    let heard = door
+        .gates
+        .pass(caller, action, Moment::BeforeTheAnswer)
+        .await;
     Answered {
-        body,
+        body: body.filter(|_| heard == Going::On),
         applied: verdict.applied,
     }
 }

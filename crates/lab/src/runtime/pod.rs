@@ -48,6 +48,13 @@ impl<'n> Pod<'n> {
         &self.sandbox
     }
 
+    /// Its sandbox, for those who end it call by call.
+    pub fn into_sandbox(self) -> Sandbox<'n> {
+        // An open namespace would stay, with its links, when its file goes.
+        drop(self.namespaces);
+        self.sandbox
+    }
+
     /// Runs the closure in the pod's network namespace; programs it starts are in it too.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, RuntimeError> {
         let entered = self.namespaces.run(work);

@@ -178,3 +178,56 @@ async fn a_call_is_carried_out_though_its_caller_went_away() {
     assert_eq!(door.account().interfaces().count(), 2);
     server.abort();
 }
+
+#[tokio::test]
+async fn a_held_call_goes_on_when_it_is_let_go_and_another_caller_is_not_held() {
+    let (door, instance) = laboratory();
+    let (listener, address) = listen();
+    let caller = Caller::Instance(instance);
+    let server = tokio::spawn(serve(listener, caller.clone(), door.clone()));
+    let (describe, early) = (Action::DescribeNetworkInterfaces, Moment::BeforeItIsDone);
+    let other = door.gates.hold(Caller::Operator, describe, early);
+    let held = door.gates.hold(caller, describe, early);
+    let call = tokio::spawn(post(address, DESCRIBE));
+    let held = tokio::task::spawn_blocking(move || {
+        assert!(held.arrives(std::time::Duration::from_secs(30)));
+        held
+    });
+    let held = held.await.unwrap();
+    assert_eq!(door.journal.records().len(), 0, "it has not ended");
+    held.release();
+    assert_eq!(call.await.unwrap().expect("an answer").0, 200);
+    assert_eq!(
+        post(address, DESCRIBE).await.expect("held once only").0,
+        200
+    );
+    assert!(!other.arrives(std::time::Duration::ZERO));
+    server.abort();
+}
+
+#[tokio::test]
+async fn a_call_is_lost_before_or_after_it_is_carried_out() {
+    let (door, instance) = laboratory();
+    let (listener, address) = listen();
+    let caller = Caller::Instance(instance);
+    let server = tokio::spawn(serve(listener, caller.clone(), door.clone()));
+    let subnet = door
+        .account()
+        .subnets()
+        .next()
+        .expect("one subnet")
+        .id
+        .clone();
+    let create = format!("Action=CreateNetworkInterface&SubnetId={subnet}");
+    for (moment, outcome, interfaces) in [
+        (Moment::BeforeItIsDone, "lost before", 1),
+        (Moment::BeforeTheAnswer, "lost", 2),
+    ] {
+        let action = Action::CreateNetworkInterface;
+        door.gates.hold(caller.clone(), action, moment).lose();
+        assert_eq!(post(address, &create).await, None);
+        assert_eq!(door.account().interfaces().count(), interfaces);
+        assert_eq!(door.journal.records().pop().unwrap().outcome, outcome);
+    }
+    server.abort();
+}
