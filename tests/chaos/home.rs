@@ -7,7 +7,7 @@ use e2e::kill::{Cut, inner_pid, is_followed};
 use e2e::stage::Stage;
 use lab::node::Program;
 use lab::runtime::pod::Pod;
-use lab::runtime::sandbox::DelWith;
+use lab::runtime::sandbox::{DelWith, Sandbox};
 use lab::task::Task;
 use nix::sys::signal::Signal;
 use std::path::PathBuf;
@@ -130,12 +130,17 @@ impl<'s> Home<'s> {
     /// The life's end of a pod: DEL, the namespace goes, and, when the daemon is there, DEL again. Every call succeeds.
     #[track_caller]
     pub(crate) fn stop(&self, pod: Pod<'_>) {
-        let mut sandbox = pod.into_sandbox();
-        let call = self.stage.del(&mut sandbox, DelWith::Netns);
+        self.end(&mut pod.into_sandbox());
+    }
+
+    /// The same of a sandbox, whether or not its ADD succeeded.
+    #[track_caller]
+    pub(crate) fn end(&self, sandbox: &mut Sandbox<'_>) {
+        let call = self.stage.del(sandbox, DelWith::Netns);
         assert!(call.succeeded(), "{}", call.failure());
         sandbox.remove_netns().unwrap();
         self.serves();
-        let call = self.stage.del(&mut sandbox, DelWith::Nothing);
+        let call = self.stage.del(sandbox, DelWith::Nothing);
         assert!(call.succeeded(), "{}", call.failure());
     }
 

@@ -155,3 +155,10 @@ pub(crate) fn file(stage: &Stage, index: usize, name: &str) -> Value {
     let bytes = fs::read(path).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
+
+/// The clock of the checkpoint's times, in milliseconds; as fine as the kernel prints it.
+pub(crate) fn boot_clock_ms() -> u64 {
+    let uptime = fs::read_to_string("/proc/uptime").unwrap();
+    let seconds: f64 = uptime.split_whitespace().next().unwrap().parse().unwrap();
+    (seconds * 1000.0) as u64
+}

@@ -114,6 +114,11 @@ impl Running {
         self.child.kill()
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> io::Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Waits for its end.
     pub fn finish(self) -> io::Result<Invocation> {
         let output = self.child.wait_with_output()?;
