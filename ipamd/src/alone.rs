@@ -2,6 +2,8 @@
 //!
 //! Owns: the lock file. Must not: touch socket, state files, kernel or EC2. Driven by: `app`, before anything else.
 
+use crate::console::Console;
+use crate::restore::with_causes;
 use rpc::socket::Answering;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -35,7 +37,7 @@ pub enum NotAlone {
     #[error(transparent)]
     Dial(#[from] rpc::socket::SocketError),
     /// The lock could not be tried.
-    #[error("lock {}", path.display())]
+    #[error("the lock {}", path.display())]
     Lock {
         /// The lock.
         path: PathBuf,
@@ -49,14 +51,21 @@ pub enum NotAlone {
 #[derive(Debug)]
 pub struct Alone(#[expect(dead_code, reason = "held, never used")] File);
 
-/// Waits for ever until no other daemon holds `lock` or answers on `socket`, and says each time what it saw.
-pub async fn wait_forever(lock: &Path, socket: &Path) -> Alone {
+/// Waits for ever until no other daemon holds `lock` or answers on `socket`, and says each time what it saw. A folder
+/// that is not there is made; one that cannot be made or written is waited for.
+pub async fn wait_forever(lock: &Path, socket: &Path, console: &mut Console) -> Alone {
     loop {
         match attempt(lock, socket).await {
             Ok(alone) => return alone,
             Err(seen) => {
-                let cause = std::error::Error::source(&seen).map(tracing::field::display);
-                tracing::warn!(%seen, cause, retry_secs = AGAIN.as_secs(), "not starting beside another node daemon");
+                let (what, retry_secs) = (with_causes(&seen), AGAIN.as_secs());
+                match &seen {
+                    NotAlone::Locked { .. } | NotAlone::Answered { .. } => {
+                        tracing::warn!(%seen, retry_secs, "not starting beside another node daemon");
+                        console.lacks(&format!("the end of the other one: {what}"));
+                    }
+                    NotAlone::Lock { .. } | NotAlone::Dial(_) => console.lacks(&what),
+                }
             }
         }
         tokio::time::sleep(AGAIN).await;

@@ -5,6 +5,7 @@
 
 use crate::alone;
 use crate::aws::{AwsEc2, AwsImds};
+use crate::console::Console;
 use crate::daemon::{self, World};
 use crate::host::kernel::HostKernel;
 use crate::restore::{Paths, restore};
@@ -25,12 +26,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         .parent()
         .expect("the socket's path is absolute");
     let paths = Paths::new(folder, &config.process.backing_store);
+    let mut console = Console::start(&config.process);
     let _alone = tokio::select! {
-        alone = alone::wait_forever(&paths.lock, &paths.socket) => alone,
+        alone = alone::wait_forever(&paths.lock, &paths.socket, &mut console) => alone,
         _ = stop.changed() => return Ok(()),
     };
     let node = Node::new(config.node.clone(), restore(&paths)?, seed());
-    let world = world(&config)?;
+    let world = world(&config, console)?;
     daemon::run(
         node,
         &paths,
@@ -40,7 +42,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     .await
 }
 
-fn world(config: &Config) -> anyhow::Result<World> {
+fn world(config: &Config, console: Console) -> anyhow::Result<World> {
     let imds = cloud::Imds::new(config.process.imds_endpoint.as_deref())?;
     let (identity, known) = watch::channel(None);
     let (change, changed) = watch::channel(0);
@@ -51,6 +53,8 @@ fn world(config: &Config) -> anyhow::Result<World> {
         kernel: Arc::new(HostKernel::new(&config.host)),
         changed,
         identity,
+        console,
+        policy_mode: config.process.policy_mode.clone(),
     })
 }
 

@@ -1,6 +1,8 @@
 //! EC2 and the metadata service through `cloud`, as the runners want them.
 //!
-//! Owns: that the EC2 client is made when the first metadata have told the Region, once. Must not: retry, decide.
+//! Owns: that the EC2 client is made when the first metadata have told the Region, and made anew when EC2 finds its
+//! requests expired: after a step of the wall clock a client may trust credentials that are long stale. Must not: retry,
+//! decide.
 //! Driven by: `run::ec2`, `run::imds`.
 
 use crate::run::ec2::Ec2;
@@ -12,7 +14,7 @@ use model::call::{Call, Reply};
 use model::error::{CallError, Class, Refusal};
 use model::imds::InstanceMetadata;
 use std::time::Duration;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{Mutex, watch};
 
 /// EC2 in the Region that the metadata name.
 pub struct AwsEc2 {
@@ -20,7 +22,7 @@ pub struct AwsEc2 {
     longest: Duration,
     imds: cloud::Imds,
     identity: watch::Receiver<Identity>,
-    client: OnceCell<cloud::Ec2>,
+    client: Mutex<Option<cloud::Ec2>>,
 }
 
 impl AwsEc2 {
@@ -36,31 +38,38 @@ impl AwsEc2 {
             longest,
             imds,
             identity,
-            client: OnceCell::new(),
+            client: Mutex::default(),
         }
     }
 
-    async fn client(&self) -> Result<&cloud::Ec2, CallError> {
+    async fn client(&self) -> Result<cloud::Ec2, CallError> {
         let identity = self.identity.borrow().clone();
         let region = identity
             .ok_or_else(|| not_sent("the Region is not known yet"))?
             .region
             .clone();
-        let make = || cloud::Ec2::new(&region, self.endpoint.as_deref(), &self.imds);
-        self.client
-            .get_or_try_init(make)
+        let mut client = self.client.lock().await;
+        if let Some(made) = &*client {
+            return Ok(made.clone());
+        }
+        let made = cloud::Ec2::new(&region, self.endpoint.as_deref(), &self.imds)
             .await
-            .map_err(|error| not_sent(&error.to_string()))
+            .map_err(|error| not_sent(&error.to_string()))?;
+        Ok(client.insert(made).clone())
     }
 }
 
 impl Ec2 for AwsEc2 {
     fn perform(&self, call: Call, deadline: Duration) -> BoxFuture<'_, Result<Reply, CallError>> {
         async move {
-            self.client()
-                .await?
-                .perform(&call, deadline.min(self.longest))
-                .await
+            let client = self.client().await?;
+            let result = client.perform(&call, deadline.min(self.longest)).await;
+            if matches!(&result, Err(CallError::Refused(refusal)) if refusal.class == Class::Expired)
+            {
+                // Calls in flight keep theirs; the next one looks for credentials again.
+                *self.client.lock().await = None;
+            }
+            result
         }
         .boxed()
     }

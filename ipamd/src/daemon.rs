@@ -3,10 +3,11 @@
 //! Owns: the tasks and their channels, the order of the end. Must not: know where its hands reach (they are given to it).
 //! Driven by: `app` with the real world, tests with one of their own.
 
+use crate::console::Console;
 use crate::host::{Host, Kernel};
 use crate::inbox::{Events, inbox};
 use crate::owner::Owner;
-use crate::restore::Paths;
+use crate::restore::{Paths, with_causes};
 use crate::run::ec2::Ec2;
 use crate::run::imds::{self, Identity, Imds};
 use crate::run::{Runners, disk};
@@ -14,8 +15,10 @@ use crate::serve::{grpc::Api, health, serve};
 use anyhow::{Context, anyhow};
 use ipam::event::Event;
 use ipam::node::Node;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::UnixListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -23,6 +26,9 @@ use tokio::task::JoinHandle;
 const INBOX: usize = 1024;
 /// How long the end may take, from the signal to the last answer.
 const DRAIN: Duration = Duration::from_secs(3);
+
+/// How soon it is tried again to make a socket that could not be made.
+const BIND_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the daemon reaches the outside with.
 pub struct World {
@@ -36,20 +42,29 @@ pub struct World {
     pub changed: watch::Receiver<u64>,
     /// Where the newest metadata is published.
     pub identity: watch::Sender<Identity>,
+    /// Where people are told what is waited for.
+    pub console: Console,
+    /// What the network policy agent is told when it asks for the node's mode.
+    pub policy_mode: String,
 }
 
-/// Runs `node` until `stop` is over, then answers who still waits. The socket is bound before the first effect.
+/// Runs `node` until `stop` is over, then answers who still waits. The socket is bound before the first effect; a folder
+/// in which it cannot be made is waited for.
 pub async fn run(
     node: Node,
     paths: &Paths,
-    world: World,
+    mut world: World,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let listener = rpc::socket::bind(&paths.socket)?;
+    let mut stop = std::pin::pin!(stop);
+    let listener = tokio::select! {
+        listener = bind_forever(&paths.socket, &mut world.console) => listener,
+        () = &mut stop => return Ok(()),
+    };
     let disk = disk::Runner::spawn(&paths.checkpoint, &paths.journal)
         .context("start the threads that write")?;
     let (inbox, events, requests) = inbox(INBOX);
-    let api = Api::new(requests, world.identity.subscribe());
+    let api = Api::new(requests, world.identity.subscribe(), world.policy_mode);
     let (health, reporter) = health::service().await;
     let (desired, wanted) = watch::channel(None);
     let host = Host {
@@ -78,10 +93,21 @@ pub async fn run(
         owner: tokio::spawn(owner.run()),
         others: vec![
             tokio::spawn(host.run_forever()),
+            tokio::spawn(world.console.tell_until_served(progress.clone())),
             tokio::spawn(health::watch_forever(reporter, progress, events.clone())),
         ],
     };
     tasks.run(events, close, stop).await
+}
+
+async fn bind_forever(socket: &Path, console: &mut Console) -> UnixListener {
+    loop {
+        match rpc::socket::bind(socket) {
+            Ok(listener) => return listener,
+            Err(error) => console.lacks(&format!("the socket: {}", with_causes(&error))),
+        }
+        tokio::time::sleep(BIND_AGAIN).await;
+    }
 }
 
 struct Tasks {

@@ -10,6 +10,7 @@ pub mod alone;
 pub mod app;
 pub mod aws;
 pub mod clock;
+pub mod console;
 pub mod daemon;
 pub mod host;
 pub mod inbox;

@@ -1,6 +1,8 @@
 //! The `ipamd` program: arguments, environment, log, runtime, exit code. Must not: do anything else.
 
+use ipamd::console::{TERMINATION_LOG, leave_last_words};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -38,9 +40,12 @@ fn start() -> ExitCode {
     let (config, fallbacks) = match config::resolve(&environment()) {
         Ok(resolved) => resolved,
         Err(refused) => {
-            for line in refused {
-                eprintln!("ipamd: {line}");
-            }
+            let lines: String = refused
+                .iter()
+                .map(|line| format!("ipamd: {line}\n"))
+                .collect();
+            eprint!("{lines}");
+            leave_last_words(Path::new(TERMINATION_LOG), &lines);
             return ExitCode::FAILURE;
         }
     };
@@ -58,7 +63,9 @@ fn start() -> ExitCode {
     {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "giving up");
+            let error = format!("{error:#}");
+            tracing::error!(error, "giving up");
+            leave_last_words(Path::new(TERMINATION_LOG), &error);
             ExitCode::FAILURE
         }
     }

@@ -9,16 +9,19 @@ use crate::run::Runners;
 use ipam::effect::{Answer, Effect};
 use ipam::event::{Event, Request, RequestId};
 use ipam::node::Node;
+use ipam::view::Health;
 use model::time::Instant;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 /// What the rest of the process may know about the owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// Whether start-up has finished.
     pub serving: bool,
+    /// What start-up waits for; none when it has finished, or will never because the process was told to stop.
+    pub waiting_for: Option<String>,
     /// When the owner last turned.
     pub turned: Instant,
 }
@@ -38,6 +41,7 @@ impl Owner {
     pub fn new(node: Node, inbox: Inbox, runners: Runners) -> (Self, watch::Receiver<Progress>) {
         let (progress, receiver) = watch::channel(Progress {
             serving: false,
+            waiting_for: None,
             turned: clock::boot(),
         });
         (
@@ -58,6 +62,7 @@ impl Owner {
         let mut effects = Vec::new();
         self.node.start(clock::now(), &mut effects);
         self.carry_out(effects);
+        self.publish();
         while !(self.stopping && self.callers.is_empty()) {
             let wake = self.until_deadline();
             tokio::select! {
@@ -104,8 +109,16 @@ impl Owner {
         let mut effects = Vec::new();
         self.node.handle(clock::now(), event, &mut effects);
         self.carry_out(effects);
+        self.publish();
+    }
+
+    fn publish(&self) {
         let progress = Progress {
             serving: self.node.is_serving(),
+            waiting_for: match self.node.health() {
+                Health::Waiting(what) => Some(what),
+                Health::Serving | Health::Stopping => None,
+            },
             turned: clock::boot(),
         };
         self.progress.send_replace(progress);

@@ -4,10 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod boot;
+mod console;
 mod create;
 mod grpc;
 mod limit;
+mod outage;
 mod recovery;
 mod refusals;
+mod start;
+mod stopping;
 mod trouble;
 mod waiting;

@@ -61,7 +61,7 @@ impl Vpc {
         now: Instant,
         run: RunInstances,
     ) -> Result<Answer, Error> {
-        let limits = InstanceLimits::of(&run.instance_type);
+        let limits = self.type_of(&run.instance_type);
         let limits = limits.ok_or_else(|| {
             value(format!(
                 "Invalid value '{}' for InstanceType.",
@@ -174,11 +174,18 @@ impl Vpc {
         &self.instances[id].limits
     }
 
+    fn type_of(&self, name: &str) -> Option<InstanceLimits> {
+        let young = self.young_types.get(name).cloned();
+        young.or_else(|| InstanceLimits::of(name))
+    }
+
     pub(crate) fn describe_instance_types(&self, names: &[String]) -> Result<Answer, Error> {
-        let all: Vec<String> = InstanceLimits::known_types().map(str::to_owned).collect();
+        let young = self.young_types.keys().cloned();
+        let known = InstanceLimits::known_types().map(str::to_owned);
+        let all: Vec<String> = known.chain(young).collect();
         let wanted = if names.is_empty() { &all } else { names };
         let limits = |name: &String| {
-            let found = InstanceLimits::of(name).ok_or_else(|| {
+            let found = self.type_of(name).ok_or_else(|| {
                 let text = format!("The following supplied instance types do not exist: [{name}]");
                 Error::new(Code::InvalidInstanceType, text)
             })?;

@@ -18,6 +18,7 @@ use crate::subnet::Subnet;
 use crate::token::Remembered;
 use ipnetwork::Ipv4Network;
 use model::id::{EniId, InstanceId, SecurityGroupId, SubnetId, VpcId};
+use model::limits::InstanceLimits;
 use model::mac::Mac;
 use model::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +44,8 @@ pub struct Vpc {
     pub(crate) tokens: BTreeMap<String, Remembered>,
     pub(crate) sessions: BTreeMap<String, Session>,
     pub(crate) lies: Vec<Told>,
+    /// Instance types that are younger than the built-in table.
+    pub(crate) young_types: BTreeMap<String, InstanceLimits>,
     pub(crate) interface_quota: usize,
     pub(crate) lag: Lag,
     pub(crate) faults: Faults,
@@ -80,6 +83,7 @@ impl Vpc {
             tokens: BTreeMap::new(),
             sessions: BTreeMap::new(),
             lies: Vec::new(),
+            young_types: BTreeMap::new(),
             interface_quota: 5000,
             lag: Lag::default(),
             faults: Faults::default(),

@@ -4,6 +4,7 @@ mod account;
 mod reasons;
 
 use super::*;
+use crate::console::Line;
 use crate::restore::restore;
 use crate::testing::Folder;
 use account::Account;
@@ -12,6 +13,7 @@ use rpc::wire::config_server_backend_client::ConfigServerBackendClient;
 use rpc::wire::{AddNetworkReply, AddNetworkRequest, DelNetworkRequest};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 use tonic::Code;
 use tonic_health::ServingStatus;
 use tonic_health::pb::HealthCheckRequest;
@@ -44,6 +46,12 @@ impl Rig {
     }
 
     fn start(&self) -> Running {
+        self.start_heard().0
+    }
+
+    /// Also what it says on its console.
+    fn start_heard(&self) -> (Running, Receiver<Line>) {
+        let (console, said) = Console::channel();
         let (paths, account) = (self.paths(), Arc::clone(&self.account));
         let node = Node::new(self.settings.clone(), restore(&paths).unwrap(), 1);
         let world = World {
@@ -52,12 +60,14 @@ impl Rig {
             kernel: account,
             changed: watch::channel(0).1,
             identity: watch::channel(None).0,
+            console,
+            policy_mode: "standard".into(),
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             run(node, &paths, world, async move { drop(stopped.await) }).await
         });
-        Running { stop, task }
+        (Running { stop, task }, said)
     }
 
     async fn client(&self) -> rpc::client::Client {
@@ -253,7 +263,7 @@ fn the_daemon_is_alive_before_the_first_answer_of_the_metadata_service_and_ready
             .into_inner();
         assert_eq!(
             (node.region.as_str(), node.network_policy_mode.as_str()),
-            ("eu-central-1", "")
+            ("eu-central-1", "standard")
         );
         assert!(
             node.instance_id.starts_with("i-") && node.node_i_pv4.starts_with("10.0."),
@@ -407,6 +417,8 @@ fn a_checkpoint_that_cannot_be_written_refuses_the_pod_with_that_reason() {
             kernel: rig.account.clone(),
             changed: watch::channel(0).1,
             identity: watch::channel(None).0,
+            console: Console::channel().0,
+            policy_mode: "standard".into(),
         };
         let daemon =
             tokio::spawn(async move { run(node, &paths, world, std::future::pending()).await });
@@ -427,11 +439,35 @@ fn a_checkpoint_that_cannot_be_written_refuses_the_pod_with_that_reason() {
 }
 
 #[test]
-fn a_socket_that_cannot_be_made_ends_the_start() {
+fn t16_a_socket_that_cannot_be_made_is_waited_for_by_name_and_made_when_it_can_be() {
     test(async {
         let rig = Rig::new();
-        std::fs::create_dir_all(rig.paths().socket).unwrap();
-        let error = rig.start().task.await.unwrap().unwrap_err();
-        assert!(format!("{error:#}").contains("ipamd.sock"), "{error:#}");
+        let in_the_way = rig.paths().socket.join("in-the-way");
+        std::fs::create_dir_all(&in_the_way).unwrap();
+        let (daemon, said) = rig.start_heard();
+        let what = loop {
+            match said.try_recv() {
+                Ok(Line::Waiting(what)) => break what,
+                Ok(other) => panic!("{other:?}"),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        assert!(
+            what.starts_with("the socket: ") && what.contains("ipamd.sock"),
+            "{what}"
+        );
+        std::fs::remove_dir_all(rig.paths().socket).unwrap();
+        rig.client().await.add(add(1), LONG).await.unwrap();
+        assert_eq!(said.recv().unwrap(), Line::Served);
+        daemon.stop().await;
+    });
+}
+
+#[test]
+fn a_daemon_that_waits_for_its_socket_can_be_stopped() {
+    test(async {
+        let rig = Rig::new();
+        std::fs::create_dir_all(rig.paths().socket.join("in-the-way")).unwrap();
+        rig.start().stop().await;
     });
 }

@@ -198,7 +198,7 @@ fn each_turn_is_seen_by_who_watches_the_owner() {
         let before = progress.borrow_and_update().turned;
         owner.turn(Event::Timer);
         assert!(progress.has_changed().unwrap());
-        let seen = *progress.borrow_and_update();
+        let seen = progress.borrow_and_update().clone();
         assert!(!seen.serving && seen.turned >= before, "{seen:?}");
     });
 }

@@ -33,12 +33,22 @@ const WAY_BACK: Duration = Duration::from_secs(2);
 pub struct Api {
     requests: Requests,
     identity: watch::Receiver<Identity>,
+    policy_mode: String,
 }
 
 impl Api {
-    /// Asks through `requests` and describes the node by `identity`.
-    pub fn new(requests: Requests, identity: watch::Receiver<Identity>) -> Self {
-        Self { requests, identity }
+    /// Asks through `requests`, describes the node by `identity` and to the policy agent by `policy_mode`. Replies for
+    /// pods name no mode: the plugin would call the agent for each, and fail the pod where none runs.
+    pub fn new(
+        requests: Requests,
+        identity: watch::Receiver<Identity>,
+        policy_mode: String,
+    ) -> Self {
+        Self {
+            requests,
+            identity,
+            policy_mode,
+        }
     }
 
     fn added(&self, placement: Placement) -> AddNetworkReply {
@@ -123,6 +133,7 @@ impl ConfigServerBackend for Api {
         let identity = identity
             .ok_or_else(|| Status::unavailable("the instance's metadata has not been read yet"))?;
         Ok(Response::new(NetworkPolicyAgentConfigReply {
+            network_policy_mode: self.policy_mode.clone(),
             node_i_pv4: identity.local_ipv4.to_string(),
             instance_id: identity.instance.to_string(),
             region: identity.region.clone(),

@@ -54,7 +54,7 @@ pub async fn watch_forever(
             changed = progress.changed() => if changed.is_err() { return },
             _ = poke.tick() => events.send(Event::Timer),
         }
-        let seen = *progress.borrow_and_update();
+        let seen = progress.borrow_and_update().clone();
         let now = (is_alive(seen.turned, clock::boot()), seen.serving);
         if now != told {
             tell(&reporter, now).await;

@@ -230,3 +230,74 @@ fn t15_while_ec2_does_not_answer_nothing_is_assumed() {
     bench.answer(type_asked, Ok(Reply::InstanceType(limits(3, 10))));
     assert_eq!(waits_for(&bench), "EC2 DescribeSubnets");
 }
+
+/// Every call to EC2 ends without an answer ten seconds after it was made, until the span is over.
+fn outage(bench: &mut Bench, millis: u64) -> usize {
+    let (end, mut calls) = (bench.at + millis, 0);
+    while bench.at < end {
+        bench.pass(10_000);
+        for _ in 0..bench.calls.len() {
+            bench.answer(|_| true, unknown());
+            calls += 1;
+        }
+    }
+    calls
+}
+
+#[test]
+fn t16_five_minutes_without_ec2_are_named_waited_for_and_end_by_themselves() {
+    let mut bench = told(metadata());
+    let early = bench.add("a", "a");
+    let calls = outage(&mut bench, 300_000);
+    let why = "the node daemon is starting: waiting for EC2 Describe";
+    let refusal = bench.refusal(early);
+    assert!(
+        refusal.starts_with(why) && refusal.contains("connection reset"),
+        "{refusal}"
+    );
+    assert!(
+        matches!(bench.node.health(), Health::Waiting(what) if what.starts_with("EC2 Describe"))
+    );
+    assert!(
+        (10..=40).contains(&calls),
+        "{calls} calls for two questions"
+    );
+
+    let (late, back) = (bench.add("b", "b"), bench.at);
+    while bench.node.health() != Health::Serving {
+        bench.pass(1_000);
+        assert!(bench.at < back + 31_000, "{:?}", bench.node.health());
+        while let Some((_, call)) = bench.calls.first() {
+            let reply = if subnets(call) {
+                listed()
+            } else {
+                Ok(Reply::Interfaces(vec![record(0, 9)]))
+            };
+            bench.answer(|_| true, reply);
+        }
+        bench.see_links();
+    }
+    assert_eq!(bench.granted(late), Some(address(0, 1)));
+}
+
+#[test]
+fn t16_eighteen_seconds_without_the_enis_fields_cost_five_seconds_at_most() {
+    let mut bench = fresh();
+    let path = "IMDS has no /latest/meta-data/network/interfaces/macs/02:00:00:00:00:00/subnet-id";
+    let (began, mut reads) = (bench.at, 0);
+    while bench.at < began + 18_000 {
+        if let Some(op) = bench.imds.pop() {
+            bench.event(Event::Done(op, Outcome::Imds(Err(path.to_owned()))));
+            reads += 1;
+            assert!(waits_for(&bench).ends_with(path), "{}", waits_for(&bench));
+        }
+        bench.pass(250);
+    }
+    assert!((4..=12).contains(&reads), "{reads} reads");
+    while bench.imds.is_empty() {
+        bench.pass(250);
+    }
+    assert!(bench.at <= began + 18_000 + 5_500, "{}", bench.at - began);
+    bench.boot(vec![record(0, 9)]);
+    assert_eq!(bench.node.health(), Health::Serving);
+}

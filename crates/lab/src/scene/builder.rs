@@ -10,6 +10,7 @@ use crate::reaper::{Folder, default_root};
 use ipnetwork::Ipv4Network;
 use model::card::{DeviceIndex, NetworkCard};
 use model::id::{InstanceId, SecurityGroupId, SubnetId, VpcId};
+use model::limits::InstanceLimits;
 use model::time::{Duration, Instant};
 use std::fs;
 use std::net::Ipv4Addr;
@@ -41,6 +42,7 @@ pub struct SceneBuilder {
     cidr: Ipv4Network,
     subnets: Vec<SubnetPlan>,
     nodes: Vec<NodePlan>,
+    young_types: Vec<(String, InstanceLimits)>,
     naming: Naming,
     root: PathBuf,
     evidence: Option<PathBuf>,
@@ -55,6 +57,7 @@ impl SceneBuilder {
             cidr: network([10, 0, 0, 0], 16),
             subnets: Vec::new(),
             nodes: Vec::new(),
+            young_types: Vec::new(),
             naming: Naming::Udev(Duration::ZERO),
             root: default_root(),
             evidence: None,
@@ -94,6 +97,13 @@ impl SceneBuilder {
             instance_type: instance_type.to_owned(),
             subnet: subnet.to_owned(),
         });
+        self
+    }
+
+    /// EC2 offers an instance type that is not in the built-in table.
+    #[must_use]
+    pub fn offers(mut self, instance_type: &str, limits: InstanceLimits) -> Self {
+        self.young_types.push((instance_type.to_owned(), limits));
         self
     }
 
@@ -146,6 +156,9 @@ impl SceneBuilder {
             source,
         })?;
         let mut account = Account::new(self.seed);
+        for (name, limits) in &self.young_types {
+            account.vpc.offer_type(name, limits.clone());
+        }
         let (subnets, group) = account.make_network(&self)?;
         let door = Door::new(Arc::new(Mutex::new(account.vpc)), lab_clock());
         let start = |what| move |source| SceneError::Start { what, source };

@@ -11,6 +11,7 @@ use crate::lag::Lag;
 use crate::request::Action;
 use crate::subnet::Subnet;
 use model::id::{EniId, InstanceId, SubnetId};
+use model::limits::InstanceLimits;
 use std::collections::BTreeSet;
 
 impl Vpc {
@@ -72,6 +73,11 @@ impl Vpc {
     /// Actions that instances' roles may not do.
     pub fn denied_mut(&mut self) -> &mut BTreeSet<Action> {
         &mut self.denied
+    }
+
+    /// Offers an instance type that is not in the built-in table, as EC2 does with every new one.
+    pub fn offer_type(&mut self, name: &str, limits: InstanceLimits) {
+        self.young_types.insert(name.to_owned(), limits);
     }
 
     /// The Region's quota of ENIs, 5000 unless changed.

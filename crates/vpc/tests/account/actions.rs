@@ -314,6 +314,12 @@ fn describes_of_subnets_and_types_filter_and_refuse() {
         (3, 10)
     );
     assert_eq!(w.code(types("m5.tiny")), Code::InvalidInstanceType);
+    let large = types_of[0].1.clone();
+    w.vpc.offer_type("m5.tiny", large.clone());
+    assert_eq!(
+        w.ask(types("m5.tiny")),
+        Ok(Answer::InstanceTypes(vec![("m5.tiny".to_owned(), large)]))
+    );
 }
 
 #[test]
