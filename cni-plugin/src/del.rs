@@ -1,11 +1,15 @@
 //! DEL: the daemon is told, and what names the pod's address on the host is removed; no error keeps from the next step.
-//! Must not: remove a link (the runtime's removal of the namespace takes it), need the daemon, a namespace or a prevResult.
+//! Must not: remove a link (the runtime's removal of the namespace takes it), need the daemon, a namespace or a prevResult;
+//! take from another pod what its own prevResult names.
 
 use crate::ask::{AskError, Daemon, Release, del_question};
 use crate::refusal::chain;
 use crate::wire::Kernel;
 use cni::dispatch::Invocation;
 use cni::error::{CniError, Code};
+use cni::previous::Wired;
+use datapath::error::ApplyError;
+use datapath::pod::Deleted;
 use model::card::RouteTable;
 use rpc::wire::DelNetworkReply;
 use std::net::Ipv4Addr;
@@ -82,11 +86,25 @@ fn remove_previous(kernel: &impl Kernel, call: &Invocation, report: &mut Report)
             .push(format!("{error}: nothing was removed on the host")),
         Ok(wired) => {
             for attachment in wired {
-                if let Err(error) = remove(kernel, attachment.address, attachment.table, report) {
-                    report.notes.push(error);
-                }
+                remove_remembered(kernel, &attachment, report);
             }
         }
+    }
+}
+
+/// A result may be old: its address may be another pod's by now, which the daemon, had it answered, would have said.
+fn remove_remembered(kernel: &impl Kernel, wired: &Wired, report: &mut Report) {
+    let Wired {
+        address,
+        table,
+        ref host_link,
+    } = *wired;
+    match kernel.del_of(address, table, host_link) {
+        Ok(Deleted::Removed) => report.removed.push(address),
+        Ok(Deleted::TakenOver) => report.notes.push(format!(
+            "{address} is not routed to {host_link}: another pod has it, nothing of it was removed"
+        )),
+        Err(error) => report.notes.push(failed(address, &error)),
     }
 }
 
@@ -101,9 +119,13 @@ fn remove(
             report.removed.push(address);
             Ok(())
         }
-        Err(error) => Err(format!(
-            "failed on tear down pod network of {address}: {}",
-            error.chain()
-        )),
+        Err(error) => Err(failed(address, &error)),
     }
+}
+
+fn failed(address: Ipv4Addr, error: &ApplyError) -> String {
+    format!(
+        "failed on tear down pod network of {address}: {}",
+        error.chain()
+    )
 }

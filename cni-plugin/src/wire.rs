@@ -3,7 +3,7 @@
 
 use datapath::error::ApplyError;
 use datapath::namespace::Namespace;
-use datapath::pod::{PodWiring, Wired, apply_add, apply_del};
+use datapath::pod::{Deleted, PodWiring, Wired, apply_add, apply_del, apply_del_of};
 use model::card::RouteTable;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -21,6 +21,14 @@ pub trait Kernel {
 
     /// Removes the rules and the route of an address; what is gone is no failure.
     fn del(&self, address: Ipv4Addr, table: RouteTable) -> Result<(), ApplyError>;
+
+    /// The same, unless the address leads to another link than `host_link`.
+    fn del_of(
+        &self,
+        address: Ipv4Addr,
+        table: RouteTable,
+        host_link: &str,
+    ) -> Result<Deleted, ApplyError>;
 }
 
 /// The kernel that this process runs on.
@@ -40,5 +48,14 @@ impl Kernel for Host {
 
     fn del(&self, address: Ipv4Addr, table: RouteTable) -> Result<(), ApplyError> {
         apply_del(address, table)
+    }
+
+    fn del_of(
+        &self,
+        address: Ipv4Addr,
+        table: RouteTable,
+        host_link: &str,
+    ) -> Result<Deleted, ApplyError> {
+        apply_del_of(address, table, host_link)
     }
 }

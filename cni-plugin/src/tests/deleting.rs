@@ -1,7 +1,7 @@
 //! DEL.
 
 use super::fixture::{
-    FakeKernel, Running, Script, allocation, invocation, plugin, released, removed,
+    FakeKernel, Running, Script, allocation, invocation, plugin, released, removed, removed_of,
 };
 use crate::del::{Report, del};
 use cni::dispatch::Invocation;
@@ -85,9 +85,26 @@ fn without_a_daemon_the_previous_result_says_what_to_remove() {
     for (mac, device, table) in [("2", "1", 2), ("", "5", 6), ("254", "0", 254)] {
         let (report, kernel) = alone(FakeKernel::default(), &invocation(previous(mac, device)));
         assert_eq!(report.outcome, Ok(()));
-        assert_eq!(kernel.done.take(), [removed(table)]);
+        assert_eq!(kernel.done.take(), [removed_of(table)]);
         assert_eq!(report.notes.len(), 1, "{:?}", report.notes);
     }
+}
+
+#[test]
+fn without_a_daemon_an_address_that_another_pod_has_by_now_is_left_alone() {
+    let kernel = FakeKernel {
+        taken_over: true,
+        ..FakeKernel::default()
+    };
+    let (report, kernel) = alone(kernel, &invocation(previous("2", "1")));
+    assert_eq!(report.outcome, Ok(()));
+    assert_eq!(report.removed, [] as [std::net::Ipv4Addr; 0]);
+    assert_eq!(kernel.done.take(), [removed_of(2)]);
+    let note = report.notes.last().unwrap();
+    assert!(
+        note.starts_with("10.0.1.121 is not routed to eni0761ccbeace"),
+        "{note}"
+    );
 }
 
 #[test]
@@ -131,7 +148,7 @@ fn a_daemon_that_fails_keeps_no_pod_from_being_deleted() {
         &invocation(previous("2", "1")),
     );
     assert_eq!(report.outcome, Ok(()));
-    assert_eq!(plugin.kernel.done.take(), [removed(2)]);
+    assert_eq!(plugin.kernel.done.take(), [removed_of(2)]);
     assert!(
         report.notes[0].contains("some error") && report.notes[1].contains("failed on tear down"),
         "{report:?}"
@@ -148,7 +165,7 @@ fn a_daemon_that_did_not_release_makes_the_runtime_try_again() {
         &invocation(previous("2", "1")),
     );
     assert_eq!(report.outcome.unwrap_err().code, Code::TryAgain);
-    assert_eq!(plugin.kernel.done.take(), [removed(2)]);
+    assert_eq!(plugin.kernel.done.take(), [removed_of(2)]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use cni::args::PodArgs;
 use cni::config::{Document, NetworkConfig};
 use cni::dispatch::Invocation;
 use datapath::error::ApplyError;
-use datapath::pod::{PodWiring, Wired};
+use datapath::pod::{Deleted, PodWiring, Wired};
 use model::card::RouteTable;
 use model::mac::Mac;
 use rpc::wire::cni_backend_server::{CniBackend, CniBackendServer};
@@ -137,6 +137,8 @@ pub(super) enum Done {
     Opened(PathBuf),
     Wired(PodWiring),
     Removed(Ipv4Addr, RouteTable),
+    /// By what the link's name says.
+    RemovedOf(Ipv4Addr, RouteTable, String),
 }
 
 #[derive(Debug, Default)]
@@ -145,6 +147,8 @@ pub(super) struct FakeKernel {
     pub(super) refuses_open: bool,
     pub(super) refuses_add: bool,
     pub(super) refuses_del: bool,
+    /// Whether the address leads to another link.
+    pub(super) taken_over: bool,
 }
 
 fn refusal(name: &str) -> ApplyError {
@@ -185,6 +189,21 @@ impl Kernel for FakeKernel {
             Err(refusal("del"))
         } else {
             Ok(())
+        }
+    }
+
+    fn del_of(
+        &self,
+        address: Ipv4Addr,
+        table: RouteTable,
+        host_link: &str,
+    ) -> Result<Deleted, ApplyError> {
+        let done = Done::RemovedOf(address, table, host_link.to_owned());
+        self.done.borrow_mut().push(done);
+        match (self.refuses_del, self.taken_over) {
+            (true, _) => Err(refusal("del")),
+            (false, true) => Ok(Deleted::TakenOver),
+            (false, false) => Ok(Deleted::Removed),
         }
     }
 }
@@ -243,4 +262,9 @@ pub(super) fn released() -> DelNetworkReply {
 
 pub(super) fn removed(table: u32) -> Done {
     Done::Removed("10.0.1.121".parse().unwrap(), RouteTable(table))
+}
+
+pub(super) fn removed_of(table: u32) -> Done {
+    let address = "10.0.1.121".parse().unwrap();
+    Done::RemovedOf(address, RouteTable(table), "eni0761ccbeace".to_owned())
 }

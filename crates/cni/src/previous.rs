@@ -29,13 +29,15 @@ struct Address {
     address: IpNetwork,
 }
 
-/// An address of a pod and the table its ENI uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An address of a pod, the table its ENI uses and the link on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wired {
     /// The address.
     pub address: Ipv4Addr,
     /// The table.
     pub table: RouteTable,
+    /// The host's end of the pod's link; empty when the result names none.
+    pub host_link: String,
 }
 
 /// Why a previous result says nothing about what to remove.
@@ -138,7 +140,19 @@ impl PreviousResult {
         Ok(Some(Wired {
             address: network.ip(),
             table,
+            host_link: self.host_link(position),
         }))
+    }
+
+    /// The entry before the pod's end, unless it is in a sandbox too.
+    fn host_link(&self, position: usize) -> String {
+        let before = position
+            .checked_sub(1)
+            .map(|before| &self.interfaces[before]);
+        let on_host = before.filter(|interface| interface.sandbox.is_empty());
+        on_host
+            .map(|interface| interface.name.clone())
+            .unwrap_or_default()
     }
 }
 

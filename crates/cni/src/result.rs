@@ -230,7 +230,8 @@ mod tests {
                 wired,
                 [Wired {
                     address: result().address,
-                    table: RouteTable(2)
+                    table: RouteTable(2),
+                    host_link: result().host_link,
                 }],
                 "{version}"
             );

@@ -1,8 +1,9 @@
 //! What one pod needs of the kernel, inside and on the host, in upstream's layout (datapath.md §2, §3.2). Pure.
-//! Must not: know SNAT, other address families or branch ENIs. The hands are `pod::add` and `pod::del`.
+//! Must not: know SNAT, other address families or branch ENIs. The hands are `pod::add`, `pod::del` and `pod::leftover`.
 
 mod add;
 mod del;
+mod leftover;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,8 @@ use model::mac::Mac;
 use model::pod::PodName;
 
 pub use self::add::apply_add;
-pub use self::del::apply_del;
+pub use self::del::{Deleted, apply_del, apply_del_of};
+pub use self::leftover::{remove_leftovers, ruled};
 use crate::diff::{Change, diff};
 use crate::layout::{FROM_POD, POD_GATEWAY, TO_POD, egress_table, everything, host};
 use crate::names;

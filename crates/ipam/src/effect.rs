@@ -81,6 +81,8 @@ pub struct HostDesired {
     pub enis: Vec<HostEni>,
     /// Primary addresses of ENIs that are gone: rules that name them are removed.
     pub gone: Vec<Ipv4Addr>,
+    /// Addresses that nobody holds though rules of pods name them: those rules are removed.
+    pub leftovers: Vec<Ipv4Addr>,
 }
 
 /// One secondary ENI in the kernel.

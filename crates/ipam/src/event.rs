@@ -90,4 +90,6 @@ pub struct LinkView {
     pub names: BTreeSet<String>,
     /// Addresses that a /32 route of the main table sends into a link, with the link's name.
     pub routed: BTreeMap<Ipv4Addr, String>,
+    /// Addresses that rules of pods name.
+    pub ruled: BTreeSet<Ipv4Addr>,
 }

@@ -21,6 +21,8 @@ pub(crate) struct HostDesk {
     pub(crate) ready: BTreeSet<EniId>,
     /// Primary addresses of ENIs that left: their rules are removed. Bounded: the oldest are dropped.
     gone: Vec<Ipv4Addr>,
+    /// Addresses with rules of pods that nobody holds, as the last look showed.
+    pub(crate) leftovers: Vec<Ipv4Addr>,
 }
 
 /// More departed ENIs than any node has at once; their rules have long been removed.
@@ -54,6 +56,7 @@ impl Node {
             primary: metadata.primary_mac,
             enis,
             gone: self.host.gone.clone(),
+            leftovers: self.host.leftovers.clone(),
         };
         if self.host.desired.as_ref() != Some(&desired) {
             self.host.version += 1;

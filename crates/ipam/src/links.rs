@@ -6,9 +6,16 @@
 use crate::event::LinkView;
 use crate::node::{Node, Out};
 use crate::notice::Notice;
+use model::allocation::Cooling;
 use model::id::EniId;
 use model::pod::PodKey;
+use model::time::{Duration, Instant};
 use pool::address::AddressState;
+use std::net::Ipv4Addr;
+
+/// How long an address rests whose rules are about to be removed: longer than the host task takes from a look to what
+/// comes of it.
+const REST: Duration = Duration::from_secs(5);
 
 impl Node {
     /// Whether the ENI's link is there, as far as is known.
@@ -53,6 +60,7 @@ impl Node {
             self.pool.unhold_by_link(out.boot(), address);
         }
         if self.is_serving() {
+            self.find_leftovers(&links, out.boot());
             let held: Vec<_> = self.pool.allocations().collect();
             let told_at = |key: &PodKey| self.requests.told_at(key);
             for swept in self.sweep.look(out.boot(), &links, (&held, &told_at)) {
@@ -67,5 +75,25 @@ impl Node {
             }
         }
         self.links = Some(links);
+    }
+
+    /// Rules that name an address without holder or route are what a DEL left that was cut short. The address rests until
+    /// they are gone, so that they are not mistaken for those of the pod that gets it next.
+    fn find_leftovers(&mut self, links: &LinkView, now: Instant) {
+        let is_unheld = |address: &Ipv4Addr| {
+            let state = self.pool.state_of(*address).map(|(_, state)| state);
+            matches!(
+                state,
+                Some(AddressState::Free | AddressState::Cooling { .. })
+            )
+        };
+        let unrouted = links.ruled.iter().copied();
+        let unrouted = unrouted.filter(|address| !links.routed.contains_key(address));
+        let leftovers: Vec<_> = unrouted.filter(is_unheld).collect();
+        for address in leftovers.iter().copied() {
+            let until = now.after(REST);
+            self.pool.restore_cooling(Cooling { address, until });
+        }
+        self.host.leftovers = leftovers;
     }
 }

@@ -76,6 +76,7 @@ impl Kernel {
                 .iter()
                 .map(|(address, end)| (*address, end.name.clone()))
                 .collect(),
+            ruled: self.pods.keys().copied().collect(),
         }
     }
 

@@ -79,6 +79,8 @@ impl Kernel for HostKernel {
     fn links(&self) -> Result<LinkView, String> {
         let links = observe::links().map_err(|error| error.chain())?;
         let routes = observe::routes(RouteTable::MAIN).map_err(|error| error.chain())?;
+        // After the routes: a DEL removes a pod's rules first, an ADD makes them last.
+        let rules = observe::rules().map_err(|error| error.chain())?;
         let names: BTreeMap<u32, &Link> = links.iter().map(|link| (link.index, link)).collect();
         let routed = routes
             .iter()
@@ -91,6 +93,7 @@ impl Kernel for HostKernel {
             routed: routed.collect(),
             macs: links.iter().filter_map(|link| link.mac).collect(),
             names: links.iter().map(|link| link.name.clone()).collect(),
+            ruled: datapath::pod::ruled(&rules),
         })
     }
 
@@ -106,6 +109,10 @@ impl Kernel for HostKernel {
             }
         }
         self.clean(&desired.gone, &mut applied);
+        let removed = datapath::pod::remove_leftovers(&desired.leftovers);
+        if let Err(error) = applied.count(removed) {
+            applied.failed.push(format!("left-over rules: {error}"));
+        }
         applied
     }
 }

@@ -58,6 +58,7 @@ fn desired() -> HostDesired {
         primary: Mac([2, 0, 0, 0, 0, 0]),
         enis: vec![eni],
         gone: vec![],
+        leftovers: vec![],
     }
 }
 

@@ -29,9 +29,14 @@ fn read(value: &Value) -> Result<Vec<Wired>, UnusablePrevious> {
 }
 
 fn wired(address: &str, table: u32) -> Wired {
+    linked(address, table, "eni0761ccbeace")
+}
+
+fn linked(address: &str, table: u32, host_link: &str) -> Wired {
     Wired {
         address: address.parse().unwrap(),
         table: RouteTable(table),
+        host_link: host_link.to_owned(),
     }
 }
 
@@ -81,8 +86,18 @@ fn every_card_of_a_pod_is_found() {
     });
     assert_eq!(
         read(&value),
-        Ok(vec![wired("10.0.1.1", 6), wired("10.0.2.1", 14)])
+        Ok(vec![
+            wired("10.0.1.1", 6),
+            linked("10.0.2.1", 14, "eni00000000000")
+        ])
     );
+}
+
+#[test]
+fn a_result_that_names_no_host_link_says_so() {
+    let mut value = of("2", "0", "1");
+    value["interfaces"][0]["sandbox"] = "/run/netns/y".into();
+    assert_eq!(read(&value), Ok(vec![linked("10.0.1.121", 2, "")]));
 }
 
 #[test]

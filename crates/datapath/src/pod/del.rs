@@ -1,5 +1,6 @@
 //! Removes what names a pod's address on the host. Must not: remove a link (its name may be a newer sandbox's; the
-//! runtime's removal of the namespace takes it), stop at a failure, fail for what is gone.
+//! runtime's removal of the namespace takes it), stop at a failure, fail for what is gone. Without the daemon's word that
+//! the address was the pod's until now, what leads to another link is another pod's and stays.
 //! Driven by: `cni-plugin`, with or without the daemon's help.
 
 use std::net::Ipv4Addr;
@@ -11,9 +12,9 @@ use super::{host_route, rule_from, rule_to};
 use crate::apply::is_absent;
 use crate::encode;
 use crate::error::ApplyError;
-use crate::layout::{ANY_TABLE, egress_table};
+use crate::layout::{self, ANY_TABLE, egress_table};
 use crate::observe;
-use crate::value::Object;
+use crate::value::{Object, Route};
 
 /// Old releases made one rule per VPC CIDR; nobody made more than this.
 const REPEATS_MAX: usize = 64;
@@ -31,6 +32,37 @@ pub fn apply_del(address: Ipv4Addr, table: RouteTable) -> Result<(), ApplyError>
         1 => Err(errors.remove(0)),
         _ => Err(ApplyError::Several(errors)),
     }
+}
+
+/// What became of the objects that name an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// They are gone.
+    Removed,
+    /// They stay: the address is routed to a link that is not the pod's.
+    TakenOver,
+}
+
+/// [`apply_del`] when only the pod's own memory says that the address is its: `host_link` was its link. When the address
+/// leads elsewhere, or the link is gone and the address leads anywhere, somebody else has it by now.
+pub fn apply_del_of(
+    address: Ipv4Addr,
+    table: RouteTable,
+    host_link: &str,
+) -> Result<Deleted, ApplyError> {
+    let mut socket = observe::open()?;
+    let link = observe::link_named(&mut socket, host_link)?;
+    let routes = observe::routes_on(&mut socket, RouteTable::MAIN)?;
+    if is_taken_over(address, link.map(|link| link.index), &routes) {
+        return Ok(Deleted::TakenOver);
+    }
+    apply_del(address, table).map(|()| Deleted::Removed)
+}
+
+fn is_taken_over(address: Ipv4Addr, link: Option<u32>, main: &[Route]) -> bool {
+    let destination = layout::host(address);
+    let mut own = main.iter().filter(|route| route.destination == destination);
+    own.any(|route| route.link != link)
 }
 
 /// One object to remove, as often as it is found.
@@ -111,6 +143,17 @@ mod tests {
             lines(2),
             [TO, "rule 1536:\tfrom 10.0.1.121 lookup 2", ROUTE]
         );
+    }
+
+    #[test]
+    fn an_address_that_leads_to_another_link_is_another_pods() {
+        let address = Ipv4Addr::new(10, 0, 1, 121);
+        let neighbour = host_route(Ipv4Addr::new(10, 0, 1, 122), Some(9));
+        let to = |link| vec![neighbour.clone(), host_route(address, Some(link))];
+        assert!(!is_taken_over(address, Some(8), &to(8)));
+        assert!(is_taken_over(address, Some(8), &to(9)));
+        assert!(is_taken_over(address, None, &to(9)), "its link is gone");
+        assert!(!is_taken_over(address, None, &[neighbour]), "nobody has it");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod fresh;
 mod growth;
 mod harness;
 mod late;
+mod leftovers;
 mod limit;
 mod reasons;
 mod requests;
