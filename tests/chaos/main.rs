@@ -4,9 +4,12 @@
 //! into a program; what counts is what its files, the kernel and EC2 show when everything has settled.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod absent;
 mod calls;
+mod cooldown;
 mod files;
 mod home;
+mod plugin;
 mod removal;
 mod requests;
 mod truth;

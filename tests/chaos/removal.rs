@@ -49,6 +49,18 @@ impl Leaving {
         }
     }
 
+    /// The node as it was when the removal was announced, the ENI's rule included.
+    fn again(&self) {
+        self.announced.again(&self.stage);
+        let (node, primary) = (self.stage.node(0), self.eni.primary().unwrap().to_string());
+        if naming(&node.rules(), &primary).is_empty() {
+            let rule = [
+                "rule", "add", "from", &primary, "lookup", "2", "priority", "32765",
+            ];
+            node.ip(&rule).unwrap();
+        }
+    }
+
     /// The removal from its announcement to its end; how often the daemon died.
     fn life(&self, first: Daemon, strike: impl FnOnce(&Home<'_>)) -> usize {
         let ((), deaths) = looked_after((&self.stage, 0), VARIABLES, first, |home| {
@@ -97,7 +109,7 @@ fn t09_killed_at_every_step_of_the_journal_of_a_removal_it_ends_the_removal() {
     let leaving = Leaving::new("chaos/removal-files");
     let stage = &leaving.stage;
     let trace = log(stage, "record");
-    leaving.announced.again(stage);
+    leaving.again();
     let paths = [JOURNAL, FOLDER];
     let first = stage.launch_under(0, &record(FILES, &paths, &trace), VARIABLES);
     assert_eq!(leaving.life(first, |_| {}), 0);
@@ -111,7 +123,7 @@ fn t09_killed_at_every_step_of_the_journal_of_a_removal_it_ends_the_removal() {
                 nth,
             };
             eprintln!("{cut}");
-            leaving.announced.again(stage);
+            leaving.again();
             if leaving.life(launch(stage, 0, VARIABLES, &cut), |_| {}) == 0 {
                 break;
             }
@@ -126,7 +138,7 @@ fn t09_killed_at_every_step_of_the_journal_of_a_removal_it_ends_the_removal() {
 fn t09_killed_during_every_call_of_a_removal_it_ends_the_removal() {
     let leaving = Leaving::new("chaos/removal-calls");
     let stage = &leaving.stage;
-    leaving.announced.again(stage);
+    leaving.again();
     let before = stage.journal().records().len();
     assert_eq!(leaving.life(stage.launch(0, VARIABLES), |_| {}), 0);
     let records = stage.journal().records().split_off(before);
@@ -139,7 +151,7 @@ fn t09_killed_during_every_call_of_a_removal_it_ends_the_removal() {
     for action in calls {
         for fate in FATES {
             eprintln!("{action:?} {fate:?}");
-            leaving.announced.again(stage);
+            leaving.again();
             let held = stage.hold(0, action, fate.moment());
             let strike = |home: &Home<'_>| fate.strike(home, held);
             assert_eq!(leaving.life(stage.launch(0, VARIABLES), strike), 1);

@@ -101,6 +101,11 @@ impl<'n> Sandbox<'n> {
         self.result.as_ref()
     }
 
+    /// Passes this result to later DELs, as a runtime that has forgotten that one succeeded does.
+    pub fn recall(&mut self, result: Option<Value>) {
+        self.result = result;
+    }
+
     /// ADD through the whole list; returns every call, the last one is the failed one if one failed.
     pub fn add(&mut self) -> Result<Vec<Invocation>, RuntimeError> {
         let (mut previous, mut done) = (None, Vec::new());
