@@ -2,6 +2,8 @@
 //! Must not: set up the primary ENI, retry (the daemon does, when the link appears), remove routes of other programs
 //! from the ENI's table. Driven by: `ipamd::host`, again after each kernel event.
 
+mod dead;
+
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
@@ -9,6 +11,7 @@ use ipnetwork::Ipv4Network;
 use model::card::RouteTable;
 use model::mac::Mac;
 
+pub use self::dead::remove_dead_rules;
 use crate::apply::{Changes, apply as carry_out};
 use crate::diff::{Change, LinkWish, diff, link_changes};
 use crate::error::ApplyError;

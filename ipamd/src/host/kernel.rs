@@ -109,9 +109,13 @@ impl Kernel for HostKernel {
             }
         }
         self.clean(&desired.gone, &mut applied);
-        let removed = datapath::pod::remove_leftovers(&desired.leftovers);
-        if let Err(error) = applied.count(removed) {
-            applied.failed.push(format!("left-over rules: {error}"));
+        for removed in [
+            datapath::pod::remove_leftovers(&desired.leftovers),
+            datapath::eni::remove_dead_rules(),
+        ] {
+            if let Err(error) = applied.count(removed) {
+                applied.failed.push(format!("left-over rules: {error}"));
+            }
         }
         applied
     }
