@@ -9,6 +9,7 @@
 
 pub mod adapter;
 pub mod disk;
+pub mod fate;
 pub mod invariant;
 pub mod kernel;
 pub mod mutant;
@@ -20,5 +21,7 @@ pub mod reached;
 pub mod runtime;
 pub mod seam;
 pub mod shrink;
+pub mod sweep;
+pub mod text;
 pub mod trace;
 pub mod world;

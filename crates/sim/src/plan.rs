@@ -2,6 +2,11 @@
 //! Must not: depend on what the node does; a run is a function of the plan, so a plan with fewer steps still runs.
 //! Driven by: `main`, the tests, `shrink`.
 
+mod swarm;
+
+pub use swarm::{Flag, Swarm};
+
+use crate::fate::Fate;
 use crate::random::Random;
 use model::limits::InstanceLimits;
 use model::settings::{NodeSettings, WarmTargets};
@@ -21,6 +26,8 @@ pub struct Plan {
     pub settings: NodeSettings,
     /// Which faults are on.
     pub faults: Swarm,
+    /// What becomes of certain calls; goes before what is drawn.
+    pub fates: Vec<Fate>,
     /// Prefix length of the node's subnet.
     pub subnet_prefix: u8,
     /// How many pods there are names for.
@@ -71,36 +78,6 @@ pub enum Action {
     Rest,
 }
 
-/// Which faults are on: a random subset, since with all of them everything fails always and nothing interesting is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(
-    missing_docs,
-    reason = "each field is named like the fault it turns on"
-)]
-pub struct Swarm {
-    pub throttle: bool,
-    pub refuse: bool,
-    pub server_error: bool,
-    pub apply_and_lose: bool,
-    pub lose_unapplied: bool,
-    pub apply_late: bool,
-    pub slow_calls: bool,
-    pub describe_lag: bool,
-    pub imds_lag: bool,
-    pub imds_errors: bool,
-    pub link_lag: bool,
-    pub write_errors: bool,
-    pub slow_writes: bool,
-    pub client_death: bool,
-    pub kills: bool,
-    pub reboots: bool,
-    pub duplicates: bool,
-    pub wall_steps: bool,
-    pub no_del: bool,
-    pub host_errors: bool,
-    pub foreign_enis: bool,
-}
-
 impl Plan {
     /// How long the node has been up when the first daemon starts.
     pub const UPTIME: Duration = Duration::from_secs(20);
@@ -111,7 +88,7 @@ impl Plan {
         let faults = if random.chance(125) {
             Swarm::default()
         } else {
-            swarm(&mut random)
+            Swarm::draw(&mut random)
         };
         let instance_type = random.pick(&[
             "t3.small",
@@ -136,37 +113,11 @@ impl Plan {
             instance_type,
             settings,
             faults,
+            fates: Vec::new(),
             subnet_prefix,
             pods,
             steps,
         }
-    }
-}
-
-fn swarm(random: &mut Random) -> Swarm {
-    let mut on = || random.chance(400);
-    Swarm {
-        throttle: on(),
-        refuse: on(),
-        server_error: on(),
-        apply_and_lose: on(),
-        lose_unapplied: on(),
-        apply_late: on(),
-        slow_calls: on(),
-        describe_lag: on(),
-        imds_lag: on(),
-        imds_errors: on(),
-        link_lag: on(),
-        write_errors: on(),
-        slow_writes: on(),
-        client_death: on(),
-        kills: on(),
-        reboots: on(),
-        duplicates: on(),
-        wall_steps: on(),
-        no_del: on(),
-        host_errors: on(),
-        foreign_enis: on(),
     }
 }
 

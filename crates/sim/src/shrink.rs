@@ -54,28 +54,9 @@ fn without_steps(mut plan: Plan, fails: &impl Fn(&Plan) -> bool) -> Plan {
 }
 
 fn without_faults(mut plan: Plan, fails: &impl Fn(&Plan) -> bool) -> Plan {
-    let off: &[fn(&mut Swarm)] = &[
-        |s| s.throttle = false,
-        |s| s.refuse = false,
-        |s| s.server_error = false,
-        |s| s.apply_and_lose = false,
-        |s| s.lose_unapplied = false,
-        |s| s.apply_late = false,
-        |s| s.slow_calls = false,
-        |s| s.describe_lag = false,
-        |s| s.imds_lag = false,
-        |s| s.imds_errors = false,
-        |s| s.link_lag = false,
-        |s| s.write_errors = false,
-        |s| s.slow_writes = false,
-        |s| s.client_death = false,
-        |s| s.duplicates = false,
-        |s| s.host_errors = false,
-        |s| s.foreign_enis = false,
-    ];
-    for turn_off in off {
+    for flag in Swarm::FLAGS {
         let mut candidate = plan.clone();
-        turn_off(&mut candidate.faults);
+        (flag.set)(&mut candidate.faults, false);
         if candidate != plan && fails(&candidate) {
             plan = candidate;
         }

@@ -5,6 +5,7 @@
 //! `world/calls` (EC2), `world/answers` (replies), `world/pods` (callers), `world/steps` (the plan), `world/settle` (the end).
 
 mod answers;
+mod blow;
 mod calls;
 mod daemon;
 mod effects;
@@ -14,6 +15,7 @@ mod setup;
 mod steps;
 
 use crate::disk::Disk;
+use crate::fate::Fate;
 use crate::invariant::{Check, Invariant, Violation};
 use crate::kernel::{Kernel, News};
 use crate::mutant::Mutant;
@@ -23,6 +25,7 @@ use crate::queue::Queue;
 use crate::random::Random;
 use crate::reached::Reached;
 use crate::runtime::{ClientId, Runtime};
+use crate::sweep::{Blow, Kind};
 use crate::trace::Trace;
 use calls::Flight;
 use daemon::Daemon;
@@ -44,6 +47,31 @@ pub struct Report {
     pub violation: Option<Violation>,
     /// What was met.
     pub reached: Reached,
+    /// What the machine did to the outside, in order.
+    pub effects: Vec<Kind>,
+    /// What became of the calls that were not simply answered, as far as a plan can say it.
+    pub fates: Vec<Fate>,
+}
+
+/// What a run is told beside its plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Orders {
+    /// The planted bug.
+    pub mutant: Option<Mutant>,
+    /// Where the process dies.
+    pub blow: Option<Blow>,
+    /// After so many events no further step of the plan is taken.
+    pub events: u64,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self {
+            mutant: None,
+            blow: None,
+            events: u64::MAX,
+        }
+    }
 }
 
 /// Something that happens at a time.
@@ -116,15 +144,26 @@ pub struct World<'t> {
     faults_on: bool,
     steps: u64,
     events: u64,
+    effects: Vec<Kind>,
+    fates: Vec<Fate>,
     random: Random,
-    mutant: Option<Mutant>,
+    orders: Orders,
     reached: Reached,
     trace: &'t mut Trace,
 }
 
 /// Runs a plan to its end or first violation. A panic of the machine is a violation.
 pub fn run(plan: &Plan, mutant: Option<Mutant>, trace: &mut Trace) -> Report {
-    let mut world = World::new(plan.clone(), mutant, trace);
+    let orders = Orders {
+        mutant,
+        ..Orders::default()
+    };
+    run_with(plan, &orders, trace)
+}
+
+/// Runs a plan as ordered.
+pub fn run_with(plan: &Plan, orders: &Orders, trace: &mut Trace) -> Report {
+    let mut world = World::new(plan.clone(), *orders, trace);
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.play()));
     let found = match outcome {
         Ok(check) => check.err(),
@@ -140,6 +179,8 @@ pub fn run(plan: &Plan, mutant: Option<Mutant>, trace: &mut Trace) -> Report {
         events: world.events,
         violation,
         reached: world.reached,
+        effects: world.effects,
+        fates: world.fates,
     }
 }
 
@@ -152,6 +193,9 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 impl World<'_> {
     fn play(&mut self) -> Check {
         for step in self.plan.steps.clone() {
+            if self.events >= self.orders.events {
+                break;
+            }
             self.run_until(step.at)?;
             self.take(step)?;
             self.steps += 1;

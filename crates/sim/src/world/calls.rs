@@ -3,6 +3,7 @@
 
 use super::{Happening, World};
 use crate::adapter;
+use crate::fate::Fate;
 use crate::invariant::managed::Node;
 use crate::invariant::{self, Check};
 use ipam::event::{OpId, Outcome};
@@ -10,6 +11,9 @@ use model::call::{Call, Reply, Scope};
 use model::error::{CallError, Class};
 use model::time::{Duration, Instant};
 use vpc::Verdict;
+
+/// A call that takes longer to EC2 is out of the ordinary.
+const ORDINARY: Duration = Duration::from_secs(1);
 
 /// A call on its way. It outlives the process that made it.
 #[derive(Debug, Clone)]
@@ -48,7 +52,12 @@ impl World<'_> {
         {
             self.reached.mark("create repeated with its token");
         }
-        let verdict = self.vpc.judge(adapter::action(&call));
+        let action = adapter::action(&call);
+        let verdict = self.vpc.judge(action);
+        if verdict.outcome != vpc::Outcome::Answer || verdict.before > ORDINARY {
+            let ordinal = self.vpc.faults_mut().seen(action);
+            self.fates.extend(Fate::of(action, ordinal, &verdict));
+        }
         self.flown += 1;
         let (number, before) = (self.flown, verdict.before);
         let flight = Flight {

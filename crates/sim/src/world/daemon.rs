@@ -81,7 +81,12 @@ impl World<'_> {
             format_args!("process {process} starts in boot {}", self.boot.0),
         );
         let seed = self.random.draw();
-        let seam = Seam::new(self.plan.settings.clone(), restored, seed, self.mutant);
+        let seam = Seam::new(
+            self.plan.settings.clone(),
+            restored,
+            seed,
+            self.orders.mutant,
+        );
         self.daemon = Some(Daemon {
             seam,
             booted: self.boot.1,
@@ -122,6 +127,9 @@ impl World<'_> {
         daemon.served |= daemon.seam.is_serving();
         for effect in effects {
             self.trace.effect(self.now, &effect);
+            let Some(effect) = self.endure(effect)? else {
+                return Ok(());
+            };
             self.begin(effect)?;
         }
         Pace::check_handled(clocks.boot, deadline, count)?;

@@ -1,10 +1,9 @@
 //! The world before the first step: account, subnet, instance, foreign ENIs, faults and lags of the plan.
 //! Must not: start anything but the first daemon's timer.
 
-use super::{Happening, World};
+use super::{Happening, Orders, World};
 use crate::disk::Disk;
 use crate::kernel::Kernel;
-use crate::mutant::Mutant;
 use crate::oracle::Oracle;
 use crate::plan::{Plan, START, Swarm};
 use crate::queue::Queue;
@@ -26,7 +25,7 @@ use vpc::{
 const ZONE: &str = "eu-central-1a";
 
 impl<'t> World<'t> {
-    pub(super) fn new(plan: Plan, mutant: Option<Mutant>, trace: &'t mut Trace) -> Self {
+    pub(super) fn new(plan: Plan, orders: Orders, trace: &'t mut Trace) -> Self {
         let mut vpc = Vpc::new(plan.seed);
         let (instance, subnet) = launch(&mut vpc, &plan);
         let mut random = Random::new(plan.seed, "world");
@@ -38,6 +37,10 @@ impl<'t> World<'t> {
         *vpc.lag_mut() = lag(&plan.faults);
         for chance in chances(&plan.faults) {
             vpc.faults_mut().add(chance);
+        }
+        for fate in &plan.fates {
+            vpc.faults_mut()
+                .plan(fate.action, fate.ordinal, fate.verdict());
         }
         let mut queue = Queue::new();
         queue.push(START, Happening::Boot(1));
@@ -65,8 +68,10 @@ impl<'t> World<'t> {
             faults_on: true,
             steps: 0,
             events: 0,
+            effects: Vec::new(),
+            fates: Vec::new(),
             random,
-            mutant,
+            orders,
             reached: Reached::default(),
             trace,
             plan,
