@@ -12,6 +12,7 @@ mod late;
 mod leftovers;
 mod limit;
 mod reasons;
+mod recovery;
 mod requests;
 mod stopping;
 mod unknown;
