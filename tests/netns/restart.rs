@@ -48,7 +48,7 @@ fn a_stopped_daemon_comes_back_with_every_address_while_packets_flow() {
 }
 
 #[test]
-fn a_broken_checkpoint_is_set_aside_and_addresses_of_running_pods_are_not_given_out() {
+fn t20_a_broken_checkpoint_is_set_aside_and_addresses_of_running_pods_are_not_given_out() {
     let stage = Stage::one("netns/restart-corrupt", "t3.small");
     let daemon = stage.daemon(0, &[]);
     let old = [stage.pod(0, "a"), stage.pod(0, "b")];

@@ -13,5 +13,6 @@ mod recovery;
 mod refusals;
 mod start;
 mod stopping;
+mod state_files;
 mod trouble;
 mod waiting;

@@ -89,7 +89,7 @@ fn a_restart_keeps_holders_and_cooldowns() {
 }
 
 #[test]
-fn after_a_reboot_allocations_and_cooldowns_are_void() {
+fn t20_what_an_earlier_boot_wrote_is_void_allocations_and_cooldowns() {
     let restored = Restored {
         checkpoint: checkpoint(ours("boot-0")),
         journal: vec![],
