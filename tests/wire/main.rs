@@ -12,7 +12,7 @@ mod outage;
 mod recovery;
 mod refusals;
 mod start;
-mod stopping;
 mod state_files;
+mod stopping;
 mod trouble;
 mod waiting;
