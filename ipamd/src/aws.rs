@@ -98,3 +98,6 @@ impl Imds for AwsImds {
         .boxed()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,12 +35,45 @@ fn refused_variables_are_named_all_at_once_and_nothing_is_touched() {
 }
 
 #[test]
-fn a_value_that_falls_back_is_reported_and_the_daemon_serves() {
+fn values_that_fall_back_are_reported_once_each_and_the_daemon_serves() {
     let stage = Stage::one("wire/fallback", "m5.large");
-    let daemon = stage.daemon(0, &[("WARM_ENI_TARGET", "many")]);
-    let warning = daemon.says(
-        "WARM_ENI_TARGET=many: want an integer ≥ 0; using \"1\"",
-        |_| true,
-    );
-    assert_eq!(warning["variable"], "WARM_ENI_TARGET");
+    let asked = [
+        ("WARM_ENI_TARGET", "many", "\"1\""),
+        ("WARM_IP_TARGET", "-1", "\"0\""),
+        ("MINIMUM_IP_TARGET", " 5", "\"0\""),
+        ("MAX_ENI", "0", "\"the instance type's limit\""),
+        ("MANAGE_UNTAGGED_ENI", "yes", "\"true\""),
+        ("ENABLE_POD_ENI", "", "\"false\""),
+        ("ADDITIONAL_ENI_TAGS", "team=a", "\"{}\""),
+        ("HTTP_TIMEOUT", "9", "\"10\""),
+        (
+            "NETWORK_POLICY_ENFORCING_MODE",
+            "standard",
+            "\"the mode for the agent alone\"",
+        ),
+    ];
+    let extra = asked.map(|(name, value, _)| (name, value));
+    let daemon = stage.daemon(0, &extra);
+    let output = daemon.output();
+    let lines: Vec<serde_json::Value> = output
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|line: &serde_json::Value| line["variable"].is_string())
+        .collect();
+    for (name, value, used) in asked {
+        let told: Vec<_> = lines
+            .iter()
+            .filter(|line| line["variable"] == name)
+            .collect();
+        let [line] = told[..] else {
+            panic!("{name}: {told:?}")
+        };
+        let text = line["msg"].as_str().unwrap();
+        assert!(
+            text.starts_with(&format!("{name}={value}: "))
+                && text.ends_with(&format!("; using {used}")),
+            "{text}"
+        );
+    }
+    assert_eq!(lines.len(), asked.len(), "{lines:?}");
 }
