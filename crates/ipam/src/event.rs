@@ -60,7 +60,6 @@ pub enum Request {
 
 /// How an operation ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, moved once")]
 pub enum Outcome {
     /// Of a write: durable, or the operating system's error with the path.
     Written(Result<(), String>),

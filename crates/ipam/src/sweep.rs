@@ -224,6 +224,7 @@ mod tests {
         );
         links.routed.insert(live.address, "eni0761ccbeace".into());
         assert!(look(&mut sweep, 400_000, &links, &held).is_empty());
-        assert_eq!(look(&mut sweep, 410_000, &links, &held), [dead.clone()]);
+        let swept = look(&mut sweep, 410_000, &links, &held);
+        assert_eq!(swept.iter().collect::<Vec<_>>(), [&dead]);
     }
 }

@@ -42,6 +42,8 @@ pub enum Invariant {
     Deadline,
     /// Any order of events is survived: no panic.
     Total,
+    /// P10: a run is a function of its plan: the same again has the same events and effects.
+    Again,
     /// L1: with faults off, every pod that fits gets an address.
     Satisfied,
     /// L2: at rest nothing is changed any more.
@@ -53,6 +55,26 @@ pub enum Invariant {
 }
 
 impl Invariant {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Distinct,
+        Self::Owned,
+        Self::Cooled,
+        Self::Managed,
+        Self::Ours,
+        Self::Reply,
+        Self::Durable,
+        Self::Announced,
+        Self::Exclusive,
+        Self::Ids,
+        Self::Deadline,
+        Self::Total,
+        Self::Satisfied,
+        Self::Quiet,
+        Self::NoLeak,
+        Self::NoGhost,
+    ];
+
     /// Its short name.
     pub fn code(self) -> &'static str {
         match self {
@@ -68,6 +90,7 @@ impl Invariant {
             Self::Ids => "P5",
             Self::Deadline => "P6",
             Self::Total => "P0",
+            Self::Again => "P10",
             Self::Satisfied => "L1",
             Self::Quiet => "L2",
             Self::NoLeak => "L3",
@@ -89,6 +112,19 @@ pub struct Violation {
 
 /// What a check found wrong; the world adds the time.
 pub type Check = Result<(), (Invariant, String)>;
+
+/// P10 does not hold: the second run of a plan went another way.
+pub fn different_again(first: Option<Violation>) -> Violation {
+    let (at, ended) = match first {
+        Some(violation) => (violation.at, violation.text),
+        None => (Instant(0), "well".to_owned()),
+    };
+    Violation {
+        invariant: Invariant::Again,
+        at,
+        text: format!("the second run of the plan went another way; the first ended {ended}"),
+    }
+}
 
 /// Fails a check.
 pub(crate) fn violated(invariant: Invariant, text: String) -> Check {

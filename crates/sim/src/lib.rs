@@ -8,6 +8,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod adapter;
+pub mod arguments;
+pub mod checked;
 pub mod disk;
 pub mod fate;
 pub mod invariant;
@@ -22,6 +24,7 @@ pub mod runtime;
 pub mod seam;
 pub mod shrink;
 pub mod sweep;
+pub mod tally;
 pub mod text;
 pub mod trace;
 pub mod world;

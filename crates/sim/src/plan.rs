@@ -8,6 +8,7 @@ pub use swarm::{Flag, Swarm};
 
 use crate::fate::Fate;
 use crate::random::Random;
+use crate::sweep::Blow;
 use model::limits::InstanceLimits;
 use model::settings::{NodeSettings, WarmTargets};
 use model::time::{Duration, Instant};
@@ -28,6 +29,8 @@ pub struct Plan {
     pub faults: Swarm,
     /// What becomes of certain calls; goes before what is drawn.
     pub fates: Vec<Fate>,
+    /// Where the process dies besides.
+    pub blow: Option<Blow>,
     /// Prefix length of the node's subnet.
     pub subnet_prefix: u8,
     /// How many pods there are names for.
@@ -114,6 +117,7 @@ impl Plan {
             settings,
             faults,
             fates: Vec::new(),
+            blow: None,
             subnet_prefix,
             pods,
             steps,

@@ -7,7 +7,7 @@ use crate::invariant::Violation;
 use crate::mutant::Mutant;
 use crate::plan::Plan;
 use crate::trace::{Keep, Trace};
-use crate::world::{self, Orders, Report};
+use crate::world::{self, Report};
 use ipam::effect::Effect;
 
 /// What an effect is, as far as dying at it goes.
@@ -23,6 +23,24 @@ pub enum Kind {
     Reply,
     /// The kernel is changed.
     Host,
+}
+
+impl How {
+    /// Each with its words.
+    pub const WORDS: &[(Self, &str)] = &[
+        (Self::Before, "before it"),
+        (Self::Applied, "after it"),
+        (Self::Late, "and it happens after the next start"),
+        (Self::Reboot, "with the node"),
+    ];
+}
+
+impl std::fmt::Display for Blow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let words = How::WORDS.iter().find(|(how, _)| *how == self.how);
+        let words = words.map_or("", |(_, words)| words);
+        write!(f, "dies at effect {}, {words}", self.at)
+    }
 }
 
 impl Kind {
@@ -134,14 +152,13 @@ pub fn blows(plan: &Plan, mutant: Option<Mutant>) -> (Vec<Blow>, Report) {
     (blows, report)
 }
 
-/// Runs a plan and kills its first process as told.
+/// Runs a plan in which the process dies as told.
 pub fn strike(plan: &Plan, mutant: Option<Mutant>, blow: Option<Blow>) -> Report {
-    let orders = Orders {
-        mutant,
+    let plan = Plan {
         blow,
-        ..Orders::default()
+        ..plan.clone()
     };
-    world::run_with(plan, &orders, &mut Trace::new(Keep::Nothing))
+    world::run(&plan, mutant, &mut Trace::new(Keep::Nothing))
 }
 
 /// The first death in a scenario that breaks an invariant.

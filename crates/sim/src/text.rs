@@ -9,6 +9,7 @@
 //! warm-ip 2
 //! fault describe_lag
 //! CreateNetworkInterface #2: applied, reply lost, 0.300s there, 0s back
+//! dies at effect 12, before it
 //! t=100.250s add 3 pods, pick 17
 //! ```
 //!
@@ -19,6 +20,7 @@ mod step;
 
 use crate::fate::{End, Fate};
 use crate::plan::{Plan, Swarm};
+use crate::sweep::{Blow, How};
 use model::limits::InstanceLimits;
 use model::settings::{Mode, NodeSettings};
 use model::time::Duration;
@@ -57,6 +59,9 @@ impl Display for Plan {
         }
         for fate in &self.fates {
             write_fate(fate, f)?;
+        }
+        if let Some(blow) = &self.blow {
+            writeln!(f, "{blow}")?;
         }
         for step in &self.steps {
             writeln!(f, "{}", step::text(step))?;
@@ -128,6 +133,7 @@ impl FromStr for Plan {
             settings: NodeSettings::default(),
             faults: Swarm::default(),
             fates: Vec::new(),
+            blow: None,
             subnet_prefix: 24,
             pods: 1,
             steps: Vec::new(),
@@ -152,6 +158,10 @@ fn read_line(plan: &mut Plan, line: &str) -> Result<(), String> {
             return Err("it lies before the step above".to_owned());
         }
         plan.steps.push(step);
+        return Ok(());
+    }
+    if let Some(blow) = line.strip_prefix("dies at effect ") {
+        plan.blow = Some(read_blow(blow)?);
         return Ok(());
     }
     if let Some((call, end)) = line.split_once(": ") {
@@ -205,6 +215,15 @@ fn read_setting(settings: &mut NodeSettings, word: &str, value: &str) -> Result<
         other => return Err(format!("{other:?} is not a word of a plan")),
     }
     Ok(())
+}
+
+fn read_blow(text: &str) -> Result<Blow, String> {
+    let (at, words) = text.split_once(", ").ok_or("at which effect, and how")?;
+    let how = How::WORDS.iter().find(|(_, known)| *known == words);
+    Ok(Blow {
+        at: number(at)?,
+        how: how.ok_or("no such way to die")?.0,
+    })
 }
 
 fn read_fate(call: &str, end: &str) -> Result<Fate, String> {

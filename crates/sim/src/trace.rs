@@ -38,6 +38,11 @@ impl Trace {
         }
     }
 
+    /// Whether anything is recorded: what costs something to say is then worth saying.
+    pub fn is_on(&self) -> bool {
+        self.keep != Keep::Nothing
+    }
+
     /// Records a line.
     pub fn line(&mut self, at: Instant, text: Arguments<'_>) {
         match self.keep {

@@ -14,6 +14,7 @@ mod settle;
 mod setup;
 mod steps;
 
+use crate::checked::Checked;
 use crate::disk::Disk;
 use crate::fate::Fate;
 use crate::invariant::{Check, Invariant, Violation};
@@ -25,7 +26,7 @@ use crate::queue::Queue;
 use crate::random::Random;
 use crate::reached::Reached;
 use crate::runtime::{ClientId, Runtime};
-use crate::sweep::{Blow, Kind};
+use crate::sweep::Kind;
 use crate::trace::Trace;
 use calls::Flight;
 use daemon::Daemon;
@@ -47,8 +48,10 @@ pub struct Report {
     pub violation: Option<Violation>,
     /// What was met.
     pub reached: Reached,
-    /// What the machine did to the outside, in order.
+    /// What the machine did to the outside before the end began, in order.
     pub effects: Vec<Kind>,
+    /// What was checked how often.
+    pub checked: Checked,
     /// What became of the calls that were not simply answered, as far as a plan can say it.
     pub fates: Vec<Fate>,
 }
@@ -58,8 +61,6 @@ pub struct Report {
 pub struct Orders {
     /// The planted bug.
     pub mutant: Option<Mutant>,
-    /// Where the process dies.
-    pub blow: Option<Blow>,
     /// After so many events no further step of the plan is taken.
     pub events: u64,
 }
@@ -68,7 +69,6 @@ impl Default for Orders {
     fn default() -> Self {
         Self {
             mutant: None,
-            blow: None,
             events: u64::MAX,
         }
     }
@@ -145,6 +145,7 @@ pub struct World<'t> {
     steps: u64,
     events: u64,
     effects: Vec<Kind>,
+    checked: Checked,
     fates: Vec<Fate>,
     random: Random,
     orders: Orders,
@@ -180,6 +181,7 @@ pub fn run_with(plan: &Plan, orders: &Orders, trace: &mut Trace) -> Report {
         violation,
         reached: world.reached,
         effects: world.effects,
+        checked: world.checked,
         fates: world.fates,
     }
 }

@@ -64,8 +64,10 @@ const PLAIN: &[(&str, Action)] = &[
     ("rest", Action::Rest),
 ];
 
+type Lasting = fn(u32) -> Action;
+
 /// Deeds that last.
-const LASTING: &[(&str, fn(u32) -> Action)] = &[
+const LASTING: &[(&str, Lasting)] = &[
     ("kill the daemon for ", Action::Kill),
     ("stop the daemon for ", Action::Terminate),
     ("files fail for ", Action::DiskFails),

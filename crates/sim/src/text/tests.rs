@@ -19,6 +19,10 @@ fn every_seeds_plan_is_read_back_as_it_was() {
                 back: Duration::from_millis(seed % 7),
             });
         }
+        plan.blow = (seed % 5 > 0).then(|| Blow {
+            at: seed as usize,
+            how: How::WORDS[seed as usize % How::WORDS.len()].0,
+        });
         assert_eq!(read(&plan.to_string()), Ok(plan), "seed {seed}");
     }
 }
@@ -80,6 +84,9 @@ fn what_is_not_a_plan_is_refused_with_its_line() {
         "CreateNetworkInterface: lost unapplied",
         "CreateNetworkInterface #1: eaten",
         "Nothing #1: lost unapplied",
+        "dies at effect 1",
+        "dies at effect x, before it",
+        "dies at effect 1, laughing",
         "t=5s",
         "t=5s dance",
         "t=5s add x pods",

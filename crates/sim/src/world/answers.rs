@@ -29,6 +29,13 @@ impl World<'_> {
                     index: grant.index,
                     table: grant.table,
                 };
+                self.checked.count(&[
+                    Invariant::Distinct,
+                    Invariant::Cooled,
+                    Invariant::Managed,
+                    Invariant::Durable,
+                    Invariant::Owned,
+                ]);
                 self.check_added(&open, &as_told)?;
                 self.reach_added(&open, grant.address, now);
                 if asker.is_some() {

@@ -17,12 +17,13 @@ const LATE: Duration = Duration::from_secs(5);
 impl World<'_> {
     /// Counts an effect. `None`: the process has died at it, and what else it wanted is not done.
     pub(super) fn endure(&mut self, effect: Effect) -> Result<Option<Effect>, (Invariant, String)> {
-        let Some(kind) = Kind::of(&effect) else {
+        // What happens at the end has no time to be mended.
+        let Some(kind) = Kind::of(&effect).filter(|_| self.faults_on) else {
             return Ok(Some(effect));
         };
         self.effects.push(kind);
         let number = self.effects.len();
-        let Some(Blow { how, .. }) = self.orders.blow.filter(|blow| blow.at == number) else {
+        let Some(Blow { how, .. }) = self.plan.blow.filter(|blow| blow.at == number) else {
             return Ok(Some(effect));
         };
         self.trace

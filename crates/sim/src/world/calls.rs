@@ -5,7 +5,7 @@ use super::{Happening, World};
 use crate::adapter;
 use crate::fate::Fate;
 use crate::invariant::managed::Node;
-use crate::invariant::{self, Check};
+use crate::invariant::{self, Check, Invariant};
 use ipam::event::{OpId, Outcome};
 use model::call::{Call, Reply, Scope};
 use model::error::{CallError, Class};
@@ -41,7 +41,10 @@ impl World<'_> {
         };
         daemon.ids.issued(op)?;
         daemon.pace.call(now)?;
+        self.checked.count(&[Invariant::Exclusive, Invariant::Ids]);
         if call.mutating() {
+            self.checked
+                .count(&[Invariant::Cooled, Invariant::Announced, Invariant::Ours]);
             invariant::cooled::check_call(&self.oracle, &self.vpc, self.now, &call)?;
             invariant::announced::check_call(self.disk.journal(), &call)?;
             invariant::managed::check_call(&self.vpc, &node, &call)?;
@@ -94,15 +97,11 @@ impl World<'_> {
             &caller,
             (&flight.call, &flight.verdict),
         );
-        self.trace.line(
-            self.now,
-            format_args!(
-                "EC2: #{} {}: {}",
-                flight.op.0,
-                flight.call,
-                brief(answer.as_ref())
-            ),
-        );
+        if self.trace.is_on() {
+            let (op, call, brief) = (flight.op.0, &flight.call, brief(answer.as_ref()));
+            self.trace
+                .line(self.now, format_args!("EC2: #{op} {call}: {brief}"));
+        }
         self.reach_call(&flight, answer.as_ref(), late, zombie);
         let refused = matches!(answer, Some(Err(CallError::Refused(_))));
         if let Some(answer) = answer {

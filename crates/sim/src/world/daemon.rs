@@ -124,6 +124,8 @@ impl World<'_> {
             }
         }
         let (deadline, count) = (daemon.seam.deadline(), effects.len());
+        self.checked
+            .count(&[Invariant::Total, Invariant::Deadline, Invariant::Reply]);
         daemon.served |= daemon.seam.is_serving();
         for effect in effects {
             self.trace.effect(self.now, &effect);

@@ -2,7 +2,7 @@
 //! Must not: help the machine in any other way.
 
 use super::World;
-use crate::invariant::{self, Check};
+use crate::invariant::{self, Check, Invariant};
 use model::limits::InstanceLimits;
 use model::time::{Duration, Instant};
 use std::collections::BTreeSet;
@@ -22,6 +22,17 @@ impl World<'_> {
         *self.vpc.lag_mut() = Lag::default();
         let until = self.now.after(REST);
         self.run_until(until)?;
+        self.checked.count(&[
+            Invariant::Satisfied,
+            Invariant::NoLeak,
+            Invariant::NoGhost,
+            Invariant::Quiet,
+        ]);
+        // What is on disk would be restored as it was written.
+        self.checked.count(&[Invariant::Durable]);
+        self.disk
+            .read()
+            .map_err(|text| (Invariant::Durable, text))?;
         self.check_satisfied()?;
         invariant::settled::check_no_leak(&self.vpc, &self.instance)?;
         self.check_no_ghost()?;

@@ -2,6 +2,7 @@
 //! Must not: start anything but the first daemon's timer.
 
 use super::{Happening, Orders, World};
+use crate::checked::Checked;
 use crate::disk::Disk;
 use crate::kernel::Kernel;
 use crate::oracle::Oracle;
@@ -69,6 +70,7 @@ impl<'t> World<'t> {
             steps: 0,
             events: 0,
             effects: Vec::new(),
+            checked: Checked::default(),
             fates: Vec::new(),
             random,
             orders,
