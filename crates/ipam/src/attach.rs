@@ -64,6 +64,9 @@ impl Node {
         process.created = Some(now);
         self.lifecycle.enis.insert(record.id.clone(), process);
         self.insert(record, index, NetworkCard(0), now);
+        for known in &record.addresses {
+            self.displace(&record.id, known.address, out);
+        }
         self.compare_addresses(record, now, out);
     }
 

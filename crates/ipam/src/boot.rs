@@ -156,7 +156,7 @@ impl Node {
         }
         match self.links.clone() {
             Some(links) if links.macs.contains(&metadata.primary_mac) => {
-                self.finish_boot(&metadata, &links, out)
+                self.finish_boot(&links, out)
             }
             Some(_) => self.wait_for_primary_link(&metadata, out),
             None => self.waiting_for("the list of the host's links"),
@@ -224,6 +224,7 @@ impl Node {
         out: &mut Out<'_>,
     ) {
         match result {
+            Ok(metadata) if self.is_serving() => self.take_hint(&metadata, out.boot()),
             Ok(metadata) => {
                 self.world.groups = metadata.groups.clone();
                 self.world.metadata = Some(metadata);
@@ -289,7 +290,7 @@ impl Node {
         }
     }
 
-    fn finish_boot(&mut self, metadata: &InstanceMetadata, links: &LinkView, out: &mut Out<'_>) {
+    fn finish_boot(&mut self, links: &LinkView, out: &mut Out<'_>) {
         let Some(Boot {
             judge_by_links,
             remembers,
@@ -306,14 +307,11 @@ impl Node {
         if judge_by_links {
             self.drop_unlinked(links, out);
         }
-        let orphan_look = Call::DescribeInterfaces(Scope::MadeFor(metadata.instance.clone()));
         self.observe_attached(began, &records, out);
         self.resolve_intents(&records, out.boot());
         self.hold_routed(out);
-        if self.settings.provisioning {
-            self.call(orphan_look, out);
-        }
         self.pace.serving_since(out.boot());
+        self.hint.serving_since(out.boot());
         self.commit.touch(crate::effect::File::Checkpoint);
         out.note(Notice::Serving {
             enis: self.lifecycle.enis.len(),

@@ -58,6 +58,12 @@ impl Commit {
         }
     }
 
+    /// Whether the newest content of the file is on disk.
+    pub(crate) fn is_durable(&self, file: File) -> bool {
+        let state = self.file(file);
+        state.durable == state.wanted
+    }
+
     /// Takes a held answer back; false when it has left already (or never was).
     pub(crate) fn revoke(&mut self, request: RequestId) -> bool {
         let held = &mut self.checkpoint.held;

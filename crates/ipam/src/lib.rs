@@ -14,6 +14,7 @@ mod capacity;
 mod commit;
 pub mod effect;
 pub mod event;
+mod hint;
 mod host;
 mod intents;
 mod lifecycle;

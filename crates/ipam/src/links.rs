@@ -11,11 +11,14 @@ use model::id::EniId;
 use model::pod::PodKey;
 use model::time::{Duration, Instant};
 use pool::address::AddressState;
+use pool::eni::Eni;
 use std::net::Ipv4Addr;
 
 /// How long an address rests whose rules are about to be removed: longer than the host task takes from a look to what
 /// comes of it.
 const REST: Duration = Duration::from_secs(5);
+/// From an ENI's link going to asking EC2 about it: describes lag.
+const LINK_GONE: Duration = Duration::from_secs(30);
 
 impl Node {
     /// Whether the ENI's link is there, as far as is known.
@@ -43,6 +46,18 @@ impl Node {
                 });
             }
         }
+    }
+
+    /// Whether an ENI had its link before and has it no more.
+    fn has_lost_a_link(&self, links: &LinkView) -> bool {
+        let had = |eni: &Eni| {
+            self.links
+                .as_ref()
+                .is_some_and(|before| before.macs.contains(&eni.mac))
+        };
+        self.pool
+            .enis()
+            .any(|eni| had(eni) && !links.macs.contains(&eni.mac))
     }
 
     /// The host's links changed, or were looked at again.
@@ -73,6 +88,10 @@ impl Node {
                     address: swept.address,
                 });
             }
+        }
+        if self.has_lost_a_link(&links) {
+            // Perhaps somebody takes an ENI off: EC2 tells, once it shows it.
+            self.pace.refresh_by(out.boot().after(LINK_GONE));
         }
         self.links = Some(links);
     }

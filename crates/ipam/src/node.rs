@@ -8,6 +8,7 @@ use crate::budget::{Budget, Random};
 use crate::commit::Commit;
 use crate::effect::{Effect, File, FileContent};
 use crate::event::{Event, LinkView, OpId, Outcome};
+use crate::hint::Hint;
 use crate::host::HostDesk;
 use crate::intents::Intents;
 use crate::lifecycle::Lifecycle;
@@ -50,6 +51,7 @@ pub struct Node {
     pub(crate) truth: Truth,
     pub(crate) sweep: Sweep,
     pub(crate) links: Option<LinkView>,
+    pub(crate) hint: Hint,
     pub(crate) host: HostDesk,
     pub(crate) pace: Pace,
     next: Option<Instant>,
@@ -96,6 +98,7 @@ impl Node {
             truth: Truth::default(),
             sweep: Sweep::default(),
             links: None,
+            hint: Hint::default(),
             host: HostDesk::default(),
             pace: Pace::default(),
             next: None,
@@ -156,6 +159,7 @@ impl Node {
             self.expire(out);
             self.serve(out);
             self.advance_limits(out);
+            self.advance_hint(out);
             self.advance_truth(out);
             self.advance_lifecycle(out);
             let empty_handed = self.empty_handed();
@@ -307,7 +311,9 @@ impl Node {
                     .flatten(),
             )
             .chain(self.pace.deadlines())
+            .chain(self.hint.deadlines())
             .chain(self.truth.second_read_due())
+            .chain(self.truth.second_look_due())
             .filter(|at| *at > now)
             .min()
     }

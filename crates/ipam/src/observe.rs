@@ -7,8 +7,9 @@ use crate::lifecycle::{Process, Step};
 use crate::node::{Node, Out};
 use crate::notice::Notice;
 use crate::refresh::ORPHAN_VISIBLE;
+use crate::truth::APART;
 use model::allocation::Cooling;
-use model::call::{INSTANCE_TAG, NO_MANAGE_TAG};
+use model::call::{CREATED_AT_TAG, INSTANCE_TAG, NO_MANAGE_TAG};
 use model::card::{DeviceIndex, NetworkCard};
 use model::eni::{EniKind, EniRecord, EniStatus};
 use model::id::EniId;
@@ -16,7 +17,7 @@ use model::time::{Duration, Instant};
 use pool::address::AddressState;
 use pool::eni::{Eni, EniState};
 use pool::reconcile::compare;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 /// By this time of a boot everything that was done to the instance's ENIs before the boot is visible.
@@ -33,23 +34,56 @@ impl Node {
         out: &mut Out<'_>,
     ) {
         self.confirm_suspects(began, records);
+        self.displace_listed(began, records, out);
         for record in records {
             self.adopt(record, began, out);
         }
+        let present = |address| {
+            self.pool
+                .state_of(address)
+                .is_some_and(|(_, state)| state != AddressState::Leaving)
+        };
+        self.truth.settle_missing(began, present);
         let listed: BTreeSet<_> = records.iter().map(|record| &record.id).collect();
-        let missing: Vec<_> = self
-            .lifecycle
-            .enis
-            .iter()
-            .filter(|(eni, process)| {
-                !listed.contains(eni) && process.step == Step::Ready && !self.is_busy(eni)
-            })
-            .filter(|(eni, _)| self.truth.may_remove(eni, began) && !self.has_link(eni))
-            .map(|(eni, _)| eni.clone())
-            .collect();
+        let (mut missing, mut undecided) = (Vec::new(), false);
+        for (eni, process) in &self.lifecycle.enis {
+            if listed.contains(eni) || process.step != Step::Ready || self.has_link(eni) {
+                continue;
+            }
+            if self.is_busy(eni) || !self.truth.may_remove(eni, began) {
+                undecided = true;
+            } else {
+                missing.push(eni.clone());
+            }
+        }
+        if undecided {
+            self.pace.refresh_by(out.boot().after(APART));
+        }
         for eni in missing {
             self.depart(&eni, Departure::ByOthers, out);
         }
+        self.report_homeless(began, out);
+    }
+
+    /// What an earlier process gave to pods and EC2 doesn't list, once that cannot be lag any more: said once.
+    fn report_homeless(&mut self, began: Instant, out: &mut Out<'_>) {
+        if !self.pace.is_settled(began) {
+            return;
+        }
+        let homeless = self
+            .pool
+            .allocations()
+            .filter(|allocation| self.pool.state_of(allocation.address).is_none());
+        let homeless: BTreeMap<_, _> = homeless
+            .map(|allocation| (allocation.address, allocation.key.clone()))
+            .collect();
+        for (address, key) in &homeless {
+            if !self.truth.is_told_homeless(*address) {
+                let (key, address) = (key.clone(), *address);
+                out.note(Notice::AddressLost { key, address });
+            }
+        }
+        self.truth.told_homeless(homeless.into_keys().collect());
     }
 
     /// Takes one attached ENI into the inventory, or brings what is known of it up to date.
@@ -78,7 +112,7 @@ impl Node {
         if !known {
             let step = if is_primary
                 || attachment.delete_on_termination
-                || !self.is_ours(record)
+                || !self.is_made(record)
                 || !self.settings.provisioning
             {
                 Step::Ready
@@ -116,7 +150,7 @@ impl Node {
     /// Somebody takes the ENI off: no new pod gets an address of it, and if it is ours it is not left behind.
     fn see_detaching(&mut self, record: &EniRecord, known: bool, now: Instant) {
         self.pace.orphans_by(now.after(ORPHAN_VISIBLE));
-        if known && self.is_ours(record) {
+        if known && self.is_ours(record) && record.kind == EniKind::Standard {
             self.resume(&record.id, Step::Delete);
         }
     }
@@ -166,7 +200,12 @@ impl Node {
         }
     }
 
-    /// Whether the ENI was made for this instance.
+    /// Whether the ENI was made by a node daemon for this instance, not only tagged by one.
+    fn is_made(&self, record: &EniRecord) -> bool {
+        self.is_ours(record) && record.tags.contains_key(CREATED_AT_TAG)
+    }
+
+    /// Whether the ENI was made for this instance, or taken over with our tag.
     fn is_ours(&self, record: &EniRecord) -> bool {
         let metadata = self.world.metadata.as_ref();
         metadata.is_some_and(|metadata| {
@@ -208,8 +247,41 @@ impl Node {
             }
             if !self.truth.may_remove(&eni, began) {
                 self.truth.address_seen(address);
+                self.pace.refresh_by(out.boot().after(APART));
             } else if self.truth.address_missing(address, began) {
                 self.lose(address, &state, out);
+            }
+        }
+    }
+
+    /// An answer of EC2 says that the ENI has the address: if it was known on another one, that has lost it.
+    pub(crate) fn displace(&mut self, to: &EniId, address: Ipv4Addr, out: &mut Out<'_>) {
+        if let Some((_, state)) = self
+            .pool
+            .state_of(address)
+            .filter(|(at, state)| at != to && *state != AddressState::Lost)
+        {
+            self.lose(address, &state, out);
+        }
+    }
+
+    /// A read lists addresses on another ENI than known, and neither ENI was changed by us lately.
+    fn displace_listed(&mut self, began: Instant, records: &[EniRecord], out: &mut Out<'_>) {
+        let mut homes: BTreeMap<Ipv4Addr, Vec<&EniId>> = BTreeMap::new();
+        for record in records {
+            for known in &record.addresses {
+                homes.entry(known.address).or_default().push(&record.id);
+            }
+        }
+        for (address, listed) in homes {
+            let [to] = listed.as_slice() else { continue };
+            let quiet = |eni: &EniId| self.truth.may_remove(eni, began) && !self.is_busy(eni);
+            let moved = self
+                .pool
+                .state_of(address)
+                .is_some_and(|(at, _)| at != **to && quiet(&at) && quiet(to));
+            if moved {
+                self.displace(to, address, out);
             }
         }
     }
@@ -220,6 +292,7 @@ impl Node {
         if *state != AddressState::Held {
             return;
         }
+        self.withhold(address);
         if let Some(allocation) = self
             .pool
             .allocations()
@@ -309,6 +382,7 @@ impl Node {
                 .keys()
                 .any(|open| token.is_some_and(|token| token == open.as_str()));
             record.attachment.is_none()
+                && record.kind == EniKind::Standard
                 && record.status == EniStatus::Available
                 && record
                     .tags
@@ -339,6 +413,8 @@ impl Node {
     pub(crate) fn depart(&mut self, eni: &EniId, departure: Departure, out: &mut Out<'_>) {
         let primary = self.pool.eni(eni).map(|record| record.primary);
         for lost in self.pool.remove_eni(eni) {
+            self.truth.tell_homeless(lost.address);
+            self.withhold(lost.address);
             out.note(Notice::AddressLost {
                 key: lost.key,
                 address: lost.address,

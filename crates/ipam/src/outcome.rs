@@ -60,7 +60,7 @@ impl Node {
             Call::DeleteOnTermination { eni, .. } => self.protected(&eni, result, now),
             Call::DetachInterface { eni, .. } => self.detached(&eni, result, now),
             Call::DeleteInterface { eni } => self.deleted(&eni, result, out),
-            Call::AssignAddresses { eni, count } => self.assigned(&eni, count, result, now),
+            Call::AssignAddresses { eni, count } => self.assigned(&eni, count, result, out),
             Call::UnassignAddresses { eni, addresses } => {
                 self.unassigned(&eni, &addresses, result, now)
             }
@@ -186,7 +186,8 @@ impl Node {
         }
     }
 
-    fn assigned(&mut self, eni: &EniId, count: u32, result: Outcome, now: Instant) {
+    fn assigned(&mut self, eni: &EniId, count: u32, result: Outcome, out: &mut Out<'_>) {
+        let now = out.boot();
         if !matches!(result, Err(CallError::Unknown(_))) {
             self.set_incoming(eni, 0);
         }
@@ -199,6 +200,7 @@ impl Node {
                 for address in addresses {
                     self.truth.address_seen(address);
                     self.end_other_release(eni, address);
+                    self.displace(eni, address, out);
                     self.add_address(eni, address);
                     in_doubt |= self.intents.is_released(eni, address);
                 }

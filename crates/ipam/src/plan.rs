@@ -3,6 +3,7 @@
 //! The arithmetic is `pool`'s; here it meets budgets, calls in flight and deadlines. Must not: look at EC2's answers.
 
 use crate::bucket::Lane;
+use crate::effect::File;
 use crate::event::RequestId;
 use crate::lifecycle::{Creation, Step};
 use crate::node::{Node, Out};
@@ -18,8 +19,11 @@ use pool::grow::{Demand, Growth};
 use pool::shrink::Release;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How often EC2 is asked what it attached to this instance, changes by others included.
-pub(crate) const REFRESH: Duration = Duration::from_secs(300);
+/// How often EC2 is asked what this instance has though nothing is in doubt; with jitter, half of it at least: one read
+/// an hour (T-14).
+pub(crate) const REFRESH: Duration = Duration::from_secs(7200);
+/// The first time that an address is asked for which is held on an ENI that EC2 has not listed at start.
+const HOMELESS: Duration = Duration::from_secs(15);
 /// Releases are at least this far apart, as upstream's (ipamd.md §4.6).
 const RELEASE_EVERY: Duration = Duration::from_secs(30);
 
@@ -54,13 +58,44 @@ impl Pace {
         self.orphans_at.insert(at);
     }
 
-    /// Whether it is time to look for them; then also at `next`, if not before.
-    pub(crate) fn take_orphan_look(&mut self, now: Instant, next: Instant) -> bool {
+    /// Whether the subnet has refused a larger request lately: it is asked for little, one call after the other.
+    pub(crate) fn is_careful(&self, now: Instant) -> bool {
+        self.cap.is_some_and(|(_, until)| until > now)
+    }
+
+    /// Whether a read that began then shows everything an earlier process did.
+    pub(crate) fn is_settled(&self, began: Instant) -> bool {
+        self.serving_since
+            .is_some_and(|since| since.after(APART) <= began)
+    }
+
+    /// When an address that is held on an ENI which EC2 has not listed is asked for: soon, and once it cannot be lag.
+    pub(crate) fn seek_homeless(&mut self, now: Instant) {
+        let Some(since) = self.serving_since else {
+            return;
+        };
+        let next = [HOMELESS, APART]
+            .into_iter()
+            .map(|pause| since.after(pause))
+            .find(|at| *at > now);
+        if let Some(at) = next {
+            self.refresh_by(at);
+        }
+    }
+
+    /// Whether it is time to look for them.
+    pub(crate) fn take_orphan_look(&mut self, now: Instant) -> bool {
         let later = self.orphans_at.split_off(&Instant(now.0 + 1));
         let due = !self.orphans_at.is_empty();
         self.orphans_at = later;
-        if due && self.orphans_at.is_empty() {
-            self.orphans_at.insert(next);
+        due
+    }
+
+    /// Whether it is time to ask what is attached; then the next time is planned.
+    pub(crate) fn take_refresh(&mut self, now: Instant, next: Instant) -> bool {
+        let due = self.refresh_at.is_some_and(|at| at <= now);
+        if due {
+            self.refresh_at = Some(next);
         }
         due
     }
@@ -126,7 +161,7 @@ impl Node {
             self.plan_release(&demand, out);
         }
         // A subnet that has refused a larger request is asked step by step.
-        let careful = self.pace.cap.is_some_and(|(_, until)| until > now);
+        let careful = self.pace.is_careful(now);
         let waits = careful && self.is_growing();
         let steps = if careful {
             usize::from(!waits)
@@ -158,7 +193,7 @@ impl Node {
     }
 
     /// Whether a call for the ENI is in flight or due: nothing else is planned for it.
-    fn is_blocked(&self, eni: &EniId, now: Instant) -> bool {
+    pub(crate) fn is_blocked(&self, eni: &EniId, now: Instant) -> bool {
         self.lifecycle
             .enis
             .get(eni)
@@ -259,6 +294,10 @@ impl Node {
     fn plan_release(&mut self, demand: &Demand, out: &mut Out<'_>) {
         let now = out.boot();
         if self.pace.release_at.is_some_and(|at| at > now) || !self.lifecycle.creations.is_empty() {
+            return;
+        }
+        // What the file still gives to somebody would be restored after a restart.
+        if !self.commit.is_durable(File::Checkpoint) {
             return;
         }
         self.pace.release_at = None;

@@ -1,19 +1,16 @@
 //! When EC2 is asked again what this instance has. Part of [`Node`].
 //!
-//! What is attached: every few minutes, and when something is in doubt. What was made for the instance and is attached
-//! to nothing: at start, a minute later, after a create of unknown outcome, and hourly. Must not: judge the answers.
+//! What is attached: every hour or two, and when something is in doubt. What was made for the instance and is attached to
+//! nothing: at start, a minute later, and after whatever may leave such an ENI behind. Must not: judge the answers.
 
 use crate::bucket::Lane;
 use crate::node::{Node, Out};
 use crate::plan::REFRESH;
 use model::call::{Action, Call, Scope};
-use model::time::Duration;
+use model::time::{Duration, Instant};
 
-/// While an address is held whose ENI EC2 has not listed yet.
-const HOMELESS: Duration = Duration::from_secs(15);
 /// A create that was given up may be carried out later; after this it is visible if it was.
 pub(crate) const ORPHAN_VISIBLE: Duration = Duration::from_secs(75);
-const ORPHANS_EVERY: Duration = Duration::from_secs(3600);
 
 impl Node {
     /// Asks EC2 again what this instance has, when it is time.
@@ -27,7 +24,7 @@ impl Node {
             return;
         }
         if self.pool.homeless() > 0 {
-            self.pace.refresh_by(now.after(HOMELESS));
+            self.pace.seek_homeless(now);
         }
         if !self
             .budget
@@ -35,13 +32,16 @@ impl Node {
         {
             return;
         }
-        let second = self.truth.second_read_due().is_some_and(|at| at <= now);
-        if second || self.pace.refresh_at.is_some_and(|at| at <= now) {
-            self.pace.refresh_at = Some(now.after(self.random.jitter(REFRESH)));
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let (second_read, second_look) = (
+            is_due(self.truth.second_read_due()),
+            is_due(self.truth.second_look_due()),
+        );
+        let next = now.after(self.random.jitter(REFRESH));
+        if self.pace.take_refresh(now, next) || second_read {
             self.read(Scope::AttachedTo(instance.clone()), out);
         }
-        let hourly = now.after(self.random.jitter(ORPHANS_EVERY));
-        if (self.pace.take_orphan_look(now, hourly) || second) && self.settings.provisioning {
+        if (self.pace.take_orphan_look(now) || second_look) && self.settings.provisioning {
             self.read(Scope::MadeFor(instance), out);
         }
     }

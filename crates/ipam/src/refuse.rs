@@ -9,6 +9,7 @@ use model::error::CallError;
 use model::time::Instant;
 use pool::address::AddressState;
 use pool::eni::EniState;
+use pool::grow::Growth;
 use std::net::Ipv4Addr;
 
 impl Node {
@@ -66,7 +67,20 @@ impl Node {
         if self.budget.blocks_nothing(now) {
             return None;
         }
-        self.growth_trouble(&|action| self.budget.blocked(action, now))
+        self.growth_trouble(now, &|action| self.budget.blocked(action, now))
+    }
+
+    /// Whether what is missing is more than the ENIs there are can take.
+    pub(crate) fn needs_create(&self, now: Instant) -> bool {
+        // Step by step, and the first step fills an ENI.
+        if self.pace.is_careful(now) {
+            return false;
+        }
+        let targets = &self.settings.targets;
+        let demand = self.demand(self.empty_handed().len());
+        pool::grow::plan_growth(&self.pool, targets, &demand, &|_| false, now)
+            .iter()
+            .any(|step| matches!(step, Growth::Create { .. }))
     }
 
     /// Addresses that come before the deadline though no new call is made.

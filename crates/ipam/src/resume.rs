@@ -17,6 +17,9 @@ impl Node {
     /// Open intents come first: each is treated like a call whose outcome is unknown. Of several that name one ENI the
     /// newest counts, the others were settled before it was announced.
     pub(crate) fn resolve_intents(&mut self, records: &[EniRecord], now: Instant) {
+        if !self.settings.provisioning {
+            return self.remember_intents(now);
+        }
         let tokens: BTreeSet<&str> = records
             .iter()
             .filter_map(|record| record.tags.get(model::call::TOKEN_TAG))
@@ -61,6 +64,20 @@ impl Node {
         }
         for (eni, (number, call)) in newest {
             self.resolve_intent(&eni, number, call, now);
+        }
+        self.commit.touch(crate::effect::File::Journal);
+    }
+
+    /// While nothing may be sent the intents stay open, for the process that may. Only what was being released is settled:
+    /// that needs no call, and what EC2 lists once it cannot be carried out any more is true.
+    fn remember_intents(&mut self, now: Instant) {
+        let release = |(number, call): (u64, &Call)| {
+            matches!(call, Call::UnassignAddresses { .. }).then_some(number)
+        };
+        let releases: Vec<u64> = self.intents.calls().filter_map(release).collect();
+        for number in releases {
+            self.intents.settle(number, now, Ending::Done);
+            self.pace.refresh_by(now.after(LINGER));
         }
         self.commit.touch(crate::effect::File::Journal);
     }

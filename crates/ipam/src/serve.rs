@@ -10,7 +10,9 @@ use crate::requests::{Granted, Verb, Waiter};
 use model::pod::{PodKey, PodName};
 use model::reason::Reason;
 use model::time::Instant;
+use pool::address::AddressState;
 use pool::inventory::Grant;
+use std::net::Ipv4Addr;
 
 impl Node {
     pub(crate) fn arrive(&mut self, id: RequestId, request: Request, out: &mut Out<'_>) {
@@ -198,10 +200,10 @@ impl Node {
         let mut exhausted = false;
         let waiting: Vec<_> = self.requests.waiting().map(|(id, _)| id).collect();
         for id in waiting {
-            let Some(waiter) = self.requests.waiter(id) else {
+            let Some(waiter) = self.requests.waiter(id).cloned() else {
                 continue;
             };
-            let held = self.pool.holder(&waiter.key);
+            let held = self.still_held(&waiter.key, out.boot());
             let fresh = held.is_none();
             let grant = match held {
                 None if !exhausted => self.pool.assign(out.now, &waiter.key, &waiter.pod),
@@ -237,6 +239,41 @@ impl Node {
             );
             self.emit_after(Effect::Reply(id, Answer::Added(grant)), out);
         }
+    }
+
+    /// The address is no answer any more: ADDs whose answer with it is held back wait again.
+    pub(crate) fn withhold(&mut self, address: Ipv4Addr) {
+        let holders = self.pool.allocations();
+        let Some(key) = holders
+            .filter(|allocation| allocation.address == address)
+            .map(|allocation| allocation.key.clone())
+            .next()
+        else {
+            return;
+        };
+        for id in self.requests.granted_adds(&key) {
+            if self.commit.revoke(id)
+                && let Some(granted) = self.requests.ungrant(id)
+            {
+                self.requests.wait(id, granted.into());
+            }
+        }
+    }
+
+    /// What the key holds. An address that EC2 doesn't route here any more is no answer: it is let go.
+    fn still_held(&mut self, key: &PodKey, now: Instant) -> Option<Grant> {
+        let held = self.pool.holder(key)?;
+        let lost = match self.pool.state_of(held.address) {
+            Some((_, state)) => state == AddressState::Lost,
+            None => self.truth.is_told_homeless(held.address),
+        };
+        if !lost {
+            return Some(held);
+        }
+        self.pool.release(now, key);
+        self.requests.forget(key);
+        self.commit.touch(File::Checkpoint);
+        None
     }
 
     /// Lets an answer leave when the checkpoint is durable.

@@ -21,6 +21,8 @@ pub(crate) struct Truth {
     /// Until then, reads may show addresses that were released before this boot.
     distrusted_until: Option<Instant>,
     suspects: BTreeSet<Ipv4Addr>,
+    /// Held addresses on no known ENI that were named.
+    homeless: BTreeSet<Ipv4Addr>,
 }
 
 impl Truth {
@@ -64,13 +66,25 @@ impl Truth {
         self.missing.remove(&address);
     }
 
-    /// Whether some address waits for its second read; then when that may begin.
+    /// The second read for these has come and said nothing of them: their ENI was busy or gone. They are looked at anew.
+    pub(crate) fn settle_missing(&mut self, began: Instant, known: impl Fn(Ipv4Addr) -> bool) {
+        self.missing.retain(|address, first| {
+            if *first == began || began < first.after(APART) {
+                return true;
+            }
+            *first = began;
+            known(*address)
+        });
+    }
+
+    /// When the second read for an address that was missing may begin.
     pub(crate) fn second_read_due(&self) -> Option<Instant> {
-        self.missing
-            .values()
-            .chain(self.orphans.values())
-            .map(|first| first.after(APART))
-            .min()
+        self.missing.values().map(|first| first.after(APART)).min()
+    }
+
+    /// When the second look at an ENI that may be an orphan may begin.
+    pub(crate) fn second_look_due(&self) -> Option<Instant> {
+        self.orphans.values().map(|first| first.after(APART)).min()
     }
 
     /// An unattached ENI made for this instance that nobody knows was seen: true when it is the second time, long
@@ -78,6 +92,21 @@ impl Truth {
     pub(crate) fn orphan_seen(&mut self, eni: &EniId, began: Instant) -> bool {
         let first = *self.orphans.entry(eni.clone()).or_insert(began);
         began >= first.after(APART)
+    }
+
+    /// Whether a held address on no known ENI was named.
+    pub(crate) fn is_told_homeless(&self, address: Ipv4Addr) -> bool {
+        self.homeless.contains(&address)
+    }
+
+    /// A held address has lost its ENI and was named.
+    pub(crate) fn tell_homeless(&mut self, address: Ipv4Addr) {
+        self.homeless.insert(address);
+    }
+
+    /// These, and no others, are held on no known ENI and were named.
+    pub(crate) fn told_homeless(&mut self, homeless: BTreeSet<Ipv4Addr>) {
+        self.homeless = homeless;
     }
 
     /// Nothing is remembered of what was released before this boot: reads that begin before then may show it still.

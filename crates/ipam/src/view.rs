@@ -5,6 +5,7 @@ use model::card::{DeviceIndex, RouteTable};
 use model::id::{EniId, InstanceId};
 use model::imds::InstanceMetadata;
 use model::time::{Duration, Instant};
+use pool::address::AddressState;
 use pool::eni::EniState;
 use pool::stats::Stats;
 use std::net::Ipv4Addr;
@@ -37,6 +38,8 @@ pub struct EniView {
     pub managed: bool,
     /// Secondary addresses, whatever their state.
     pub addresses: usize,
+    /// Of these, held by pods though EC2 doesn't route them to this node any more.
+    pub lost: usize,
 }
 
 /// The machine at one moment.
@@ -89,6 +92,11 @@ impl Node {
             state: eni.state,
             managed: eni.managed,
             addresses: self.pool.addresses(&eni.id).count(),
+            lost: self
+                .pool
+                .addresses(&eni.id)
+                .filter(|(_, state)| **state == AddressState::Lost)
+                .count(),
         });
         View {
             health: self.health(),

@@ -76,10 +76,10 @@ impl Node {
         })
     }
 
-    /// What is wrong with the only action that could still add addresses, or with the one of both that can be tried
-    /// earlier.
+    /// What is wrong with the only action that could still add addresses, or with the one of both that is needed.
     pub(crate) fn growth_trouble<'a>(
         &self,
+        now: Instant,
         trouble: &dyn Fn(Action) -> Option<&'a Blocked>,
     ) -> Option<(Action, Instant, CallError)> {
         let can_fill = self.pool.enis().any(|eni| {
@@ -113,10 +113,8 @@ impl Node {
         match (can_fill, can_create) {
             (true, false) => fill,
             (false, true) => create,
-            (true, true) => {
-                let (fill, create) = fill.zip(create)?;
-                Some(if fill.1 <= create.1 { fill } else { create })
-            }
+            // ENIs are filled before another is created: a new one helps only beyond what they take.
+            (true, true) => fill.filter(|_| !self.needs_create(now)).or(create),
             (false, false) => None,
         }
     }
@@ -135,7 +133,7 @@ impl Node {
             };
         }
         // Also when it is being tried again: the last answer says more than that another one is waited for.
-        let last = self.growth_trouble(&|action| self.budget.last_failure(action));
+        let last = self.growth_trouble(now, &|action| self.budget.last_failure(action));
         if let Some((action, until, error)) = last {
             return self.blocked_reason(action, &error, seconds(until, now));
         }

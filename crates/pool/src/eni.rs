@@ -63,7 +63,7 @@ impl Eni {
         self.counts() && self.state == EniState::Usable
     }
 
-    /// Whether the pool may change it: neither trunk nor EFA.
+    /// Whether the pool may change it: its own, on no way out, neither trunk nor EFA.
     pub(crate) fn may_change(&self) -> bool {
         self.counts() && self.kind == EniKind::Standard
     }

@@ -1,17 +1,23 @@
 //! What must hold, one file per invariant, and how a violation is reported. Must not: ask the node anything.
 //! Driven by: `world`, at every effect and after every change of the world.
 
+pub mod ages;
 pub mod announced;
+pub mod budget;
 pub mod cooled;
 pub mod deadline;
 pub mod distinct;
 pub mod durable;
 pub mod exclusive;
+pub mod faultless;
 pub mod ids;
 pub mod managed;
 pub mod owned;
 pub mod reply;
 pub mod settled;
+pub mod stalled;
+pub mod target;
+pub mod truth;
 
 use model::time::Instant;
 
@@ -40,18 +46,30 @@ pub enum Invariant {
     Ids,
     /// P6: the next deadline lies in the future, and nothing storms.
     Deadline,
+    /// P7: whoever waits is refused, or something is on its way for them.
+    Stalled,
+    /// P8: calls stay within EC2's documented token buckets.
+    Budget,
+    /// P9: without faults EC2 never refuses for a limit, an unknown object or a wrong parameter.
+    Faultless,
     /// Any order of events is survived: no panic.
     Total,
     /// P10: a run is a function of its plan: the same again has the same events and effects.
     Again,
-    /// L1: with faults off, every pod that fits gets an address.
+    /// L1: with faults off, every pod that fits gets an address, and the pool reaches its targets.
     Satisfied,
-    /// L2: at rest nothing is changed any more.
+    /// L2: at rest nothing is open, nothing is changed, and an hour costs one read.
     Quiet,
-    /// L3: no ENI of ours is left unattached.
+    /// L3: the node knows what EC2 has for it, and no ENI of ours is left unattached.
     NoLeak,
     /// L4: no allocation without a live pod.
     NoGhost,
+    /// L5: a restart at rest changes nothing.
+    Restart,
+    /// L6: no ENI is created and deleted again under constant demand.
+    Flapping,
+    /// L7: the state is as large as slots and pods.
+    Bounded,
 }
 
 impl Invariant {
@@ -89,12 +107,18 @@ impl Invariant {
             Self::Exclusive => "P4",
             Self::Ids => "P5",
             Self::Deadline => "P6",
+            Self::Stalled => "P7",
+            Self::Budget => "P8",
+            Self::Faultless => "P9",
             Self::Total => "P0",
             Self::Again => "P10",
             Self::Satisfied => "L1",
             Self::Quiet => "L2",
             Self::NoLeak => "L3",
             Self::NoGhost => "L4",
+            Self::Restart => "L5",
+            Self::Flapping => "L6",
+            Self::Bounded => "L7",
         }
     }
 }

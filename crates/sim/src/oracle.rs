@@ -1,10 +1,14 @@
 //! What callers were told: which pod believes it has which address, and which addresses rest since when.
 //! Must not: ask the node; the node may be wrong. Driven by: `world`; read by the invariants.
 
+mod taken;
+
+use model::id::EniId;
 use model::pod::PodKey;
 use model::time::{Duration, Instant};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use taken::Taken;
 
 /// A caller's belief to hold an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +29,7 @@ pub struct Oracle {
     cooldown: Duration,
     claims: BTreeMap<PodKey, Claim>,
     rested: BTreeMap<Ipv4Addr, Rest>,
+    taken: Taken,
 }
 
 /// A used address after its pod ended.
@@ -42,6 +47,7 @@ impl Oracle {
             cooldown,
             claims: BTreeMap::new(),
             rested: BTreeMap::new(),
+            taken: Taken::default(),
         }
     }
 
@@ -116,6 +122,31 @@ impl Oracle {
         {
             rest.unreported = None;
         }
+    }
+
+    /// People took the address from the node in EC2.
+    pub fn taken(&mut self, now: Instant, address: Ipv4Addr, from: Option<&EniId>) {
+        self.taken.take(now, address, from);
+    }
+
+    /// EC2 routes the address to the node again, by this ENI. By another one the node need not know of it yet.
+    pub fn returned(&mut self, address: Ipv4Addr, to: &EniId) {
+        self.taken.give_back(address, to);
+    }
+
+    /// The node says that EC2 doesn't route the address to it any more.
+    pub fn reported(&mut self, address: Ipv4Addr) {
+        self.taken.report(address);
+    }
+
+    /// Since when people have taken the address.
+    pub fn taken_since(&self, address: Ipv4Addr) -> Option<Instant> {
+        self.taken.since(address)
+    }
+
+    /// Whether the node has said so.
+    pub fn is_reported(&self, address: Ipv4Addr) -> bool {
+        self.taken.is_reported(address)
     }
 
     /// The node booted: no pod lives, nothing rests.

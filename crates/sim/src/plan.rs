@@ -3,6 +3,7 @@
 //! Driven by: `main`, the tests, `shrink`.
 
 mod swarm;
+mod timetable;
 
 pub use swarm::{Flag, Swarm};
 
@@ -75,8 +76,24 @@ pub enum Action {
     Reboot,
     /// The daemon's files cannot be written for these milliseconds.
     DiskFails(u32),
+    /// The checkpoint alone cannot be written for these milliseconds.
+    CheckpointFails(u32),
     /// The wall clock steps by these seconds.
     WallStep(i32),
+    /// IMDS tells a lie for these milliseconds; which one is chosen when the step is taken.
+    ImdsLies(u32),
+    /// IMDS refuses for these milliseconds; what and how is chosen when the step is taken.
+    ImdsRefuses(u32),
+    /// Others take all of the subnet's addresses but these.
+    CrowdSubnet(u32),
+    /// Others give back what they took.
+    EmptySubnet,
+    /// The Region's quota of ENIs is used up for these milliseconds.
+    QuotaUsed(u32),
+    /// Somebody unassigns an address of the node.
+    OperatorUnassigns,
+    /// Somebody detaches an ENI of the node.
+    OperatorDetaches,
     /// Nothing: time passes.
     Rest,
 }
@@ -110,7 +127,7 @@ impl Plan {
         let pods = u32::try_from(random.between(3, u64::from(room.min(40)) * 6 / 5 + 2))
             .expect("at most fifty");
         let subnet_prefix = random.pick(&[20, 22, 24, 24, 26, 27, 28]);
-        let steps = timetable(&mut random, steps, &faults);
+        let steps = timetable::of(&mut random, steps, &faults);
         Self {
             seed,
             instance_type,
@@ -121,6 +138,20 @@ impl Plan {
             subnet_prefix,
             pods,
             steps,
+        }
+    }
+}
+
+impl Plan {
+    /// What a daemon may be configured with after a restart: other targets and limits, provisioning off now and then.
+    pub(crate) fn other_settings(&self, random: &mut Random) -> NodeSettings {
+        let limits =
+            InstanceLimits::of(self.instance_type).expect("the types here are in the table");
+        NodeSettings {
+            cooldown: self.settings.cooldown,
+            manage_untagged: self.settings.manage_untagged,
+            provisioning: !random.chance(150),
+            ..settings(random, limits.enis())
         }
     }
 }
@@ -154,62 +185,6 @@ fn settings(random: &mut Random, enis: u32) -> NodeSettings {
         cluster_name: "sim".into(),
         ..NodeSettings::default()
     }
-}
-
-fn timetable(random: &mut Random, count: u32, faults: &Swarm) -> Vec<Step> {
-    let mut at = START;
-    let mut steps = Vec::new();
-    for _ in 0..count {
-        let pause = match random.between(0, 9) {
-            0..=2 => random.between(0, 50),
-            3..=6 => random.between(50, 3_000),
-            7..=8 => random.between(3_000, 20_000),
-            _ => random.between(20_000, 90_000),
-        };
-        at = at.after(Duration::from_millis(pause));
-        let pick = u32::try_from(random.between(0, 9_999)).expect("below 10,000");
-        steps.push(Step {
-            at,
-            action: action(random, faults),
-            pick,
-        });
-    }
-    steps
-}
-
-fn action(random: &mut Random, faults: &Swarm) -> Action {
-    let upto = |random: &mut Random, high| u32::try_from(random.between(1, high)).expect("small");
-    let drawn = match random.between(0, 99) {
-        0..=29 => Action::AddPods(upto(random, 4)),
-        30..=33 => Action::AddPods(upto(random, 20)),
-        34..=57 => Action::RemovePods(upto(random, 4)),
-        58..=60 => Action::RemovePods(upto(random, 20)),
-        61..=65 => Action::ReplaceSandbox,
-        66..=67 => Action::VanishPod,
-        68..=72 => Action::KillClient,
-        73..=76 => Action::AskAgain,
-        77..=81 => Action::DeleteWaiting,
-        82..=86 => Action::Kill(random.pick(&[1, 300, 2_000, 20_000])),
-        87 => Action::Terminate(random.pick(&[500, 5_000])),
-        88 => Action::Reboot,
-        89..=91 => Action::DiskFails(random.pick(&[1_000, 10_000, 120_000])),
-        92..=93 => Action::WallStep(random.pick(&[-86_400, -60, 60, 86_400])),
-        _ => Action::Rest,
-    };
-    let on = match drawn {
-        Action::VanishPod => faults.no_del,
-        Action::KillClient | Action::DeleteWaiting => faults.client_death,
-        Action::Kill(_) | Action::Terminate(_) => faults.kills,
-        Action::Reboot => faults.reboots,
-        Action::DiskFails(_) => faults.write_errors,
-        Action::WallStep(_) => faults.wall_steps,
-        Action::AddPods(_)
-        | Action::RemovePods(_)
-        | Action::ReplaceSandbox
-        | Action::AskAgain
-        | Action::Rest => true,
-    };
-    if on { drawn } else { Action::Rest }
 }
 
 #[cfg(test)]

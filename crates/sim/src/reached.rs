@@ -48,6 +48,17 @@ pub const SITUATIONS: &[&str] = &[
     "restart with open intents",
     "completion delivered twice",
     "subnet full",
+    "subnet crowded by others",
+    "quota of ENIs used up",
+    "address taken away by an operator",
+    "ENI taken away by an operator",
+    "lost address reported",
+    "IMDS refused",
+    "IMDS lied at a start",
+    "killed at an effect",
+    "killed when EC2 had just carried a call out",
+    "settings changed at a restart",
+    "checkpoint not writable while the journal was",
 ];
 
 /// How often each situation was met.

@@ -6,6 +6,7 @@ use ipam::boot::Restored;
 use ipam::effect::Effect;
 use ipam::event::Event;
 use ipam::node::Node;
+use ipam::view::View;
 use model::settings::NodeSettings;
 use model::time::{Instant, Now};
 use std::collections::VecDeque;
@@ -76,6 +77,16 @@ impl Seam {
     /// Whether start-up has finished.
     pub fn is_serving(&self) -> bool {
         self.node.is_serving()
+    }
+
+    /// What the machine shows.
+    pub fn view(&self, now: Instant) -> View {
+        self.node.view(now)
+    }
+
+    /// How much it remembers, in bytes of its text.
+    pub fn size(&self) -> usize {
+        format!("{:?}", self.node).len() + self.memory.size()
     }
 
     fn pass(&mut self, now: Now, fresh: Vec<Effect>, effects: &mut Vec<Effect>) {

@@ -2,7 +2,8 @@
 //!
 //! Owns what exists and the order of what happens. Must not: contain rules of EC2 (`vpc`), of the machine (`ipam`) or
 //! judgements (`invariant`). Parts: `world/daemon` (the process and its events), `world/effects` (what it wants done),
-//! `world/calls` (EC2), `world/answers` (replies), `world/pods` (callers), `world/steps` (the plan), `world/settle` (the end).
+//! `world/calls` (EC2), `world/answers` (replies), `world/pods` (callers), `world/steps` and `world/trouble` (the plan),
+//! `world/settle` and `world/rest` (the end).
 
 mod answers;
 mod blow;
@@ -10,13 +11,17 @@ mod calls;
 mod daemon;
 mod effects;
 mod pods;
+mod rest;
 mod settle;
 mod setup;
 mod steps;
+mod trouble;
 
 use crate::checked::Checked;
 use crate::disk::Disk;
 use crate::fate::Fate;
+use crate::invariant::ages::Ages;
+use crate::invariant::budget::Budget;
 use crate::invariant::{Check, Invariant, Violation};
 use crate::kernel::{Kernel, News};
 use crate::mutant::Mutant;
@@ -32,7 +37,8 @@ use calls::Flight;
 use daemon::Daemon;
 
 use ipam::event::{OpId, Outcome, RequestId};
-use model::id::{ClientToken, InstanceId};
+use model::id::{ClientToken, EniId, InstanceId};
+use model::settings::NodeSettings;
 use model::time::{Duration, Instant};
 use std::collections::{BTreeMap, BTreeSet};
 use vpc::{Caller, GuestLink, SubnetView, Vpc};
@@ -107,6 +113,8 @@ enum Happening {
     Kill(u64, Duration),
     /// The daemon starts.
     Boot(u64),
+    /// The Region's quota of ENIs is not used up any more.
+    QuotaFree,
 }
 
 /// Whether something goes on.
@@ -125,8 +133,15 @@ pub struct World<'t> {
     instance: InstanceId,
     subnet: SubnetView,
     foreign_enis: u32,
+    /// What the present daemon is configured with.
+    settings: NodeSettings,
+    /// ENIs with which others take the subnet's addresses.
+    neighbours: Vec<EniId>,
+    /// ENIs that people took off the node.
+    taken_enis: BTreeSet<EniId>,
     disk: Disk,
     disk_fails_until: Instant,
+    checkpoint_fails_until: Instant,
     kernel: Kernel,
     runtime: Runtime,
     oracle: Oracle,
@@ -141,6 +156,9 @@ pub struct World<'t> {
     flown: u64,
     tokens: BTreeSet<ClientToken>,
     changes: Vec<Instant>,
+    reads: u64,
+    budget: Budget,
+    ages: Ages,
     faults_on: bool,
     steps: u64,
     events: u64,
@@ -258,6 +276,10 @@ impl World<'_> {
             Happening::Look(process, repeat) => self.look(process, repeat),
             Happening::Kill(process, down) => self.kill_if(process, down),
             Happening::Boot(process) => self.boot(process),
+            Happening::QuotaFree => {
+                self.quota_free();
+                Ok(())
+            }
         }
     }
 
@@ -300,6 +322,9 @@ impl World<'_> {
             format_args!("the guest has {} devices", links.len()),
         );
         let process = self.process;
+        if let Some(daemon) = &mut self.daemon {
+            daemon.looks_pending += 1;
+        }
         self.soon((1, 200), Happening::Look(process, Repeat::Once));
         self.soon((1, 200), Happening::HostApply(process));
     }

@@ -25,7 +25,7 @@ fn an_eni_that_ec2_does_not_list_stays_while_its_link_is_there() {
     let link = format!("eni{}", pod("web-0").link_suffix(0));
     bench.links.names.insert(link);
     bench.see_links();
-    bench.pass(300_000);
+    bench.pass(7_200_000);
     bench.answer(attached, Ok(Reply::Interfaces(vec![record(0, 9)])));
     assert!(
         bench
@@ -37,7 +37,7 @@ fn an_eni_that_ec2_does_not_list_stays_while_its_link_is_there() {
     );
     bench.links.macs.remove(&mac(1));
     bench.see_links();
-    bench.pass(300_000);
+    bench.pass(7_200_000);
     bench.answer(attached, Ok(Reply::Interfaces(vec![record(0, 9)])));
     assert!(
         !bench
@@ -79,7 +79,7 @@ fn an_address_is_lost_only_when_two_reads_a_minute_apart_lack_it() {
     let held = bench.granted(add).unwrap();
     let mut without = record(0, 9);
     without.addresses.retain(|known| known.address != held);
-    bench.pass(300_000);
+    bench.pass(7_200_000);
     bench.answer(attached, Ok(Reply::Interfaces(vec![without.clone()])));
     assert!(
         !bench
@@ -168,7 +168,7 @@ fn an_address_that_is_known_to_be_lost_is_not_asked_for_again_and_again() {
     let held = bench.granted(add).unwrap();
     let mut without = record(0, 9);
     without.addresses.retain(|known| known.address != held);
-    for pause in [300_000, 60_000, 300_000] {
+    for pause in [7_200_000, 60_000, 7_200_000] {
         bench.pass(pause);
         bench.answer(attached, Ok(Reply::Interfaces(vec![without.clone()])));
     }

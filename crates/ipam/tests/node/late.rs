@@ -139,7 +139,6 @@ fn an_eni_that_somebody_takes_off_serves_no_new_pod() {
 #[test]
 fn a_create_that_was_given_up_is_looked_for_when_it_may_have_been_carried_out_after_all() {
     let mut bench = Bench::serving(NodeSettings::default(), 9);
-    bench.answer(made, Ok(Reply::Interfaces(vec![record(0, 9)])));
     bench.pass(80_000);
     bench.answer(made, Ok(Reply::Interfaces(vec![record(0, 9)])));
     bench.add("a", "web-0");

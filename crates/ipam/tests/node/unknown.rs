@@ -92,7 +92,7 @@ fn a_release_is_repeated_until_ec2_says_it_is_not_assigned_and_lingers_then() {
     bench.answer(Call::mutating, Err(gone));
     assert_eq!(bench.node.view(bench.now().boot).stats.total, 8);
     // A describe that lags still lists it: it must not come back.
-    bench.pass(300_000);
+    bench.pass(7_200_000);
     bench.answer(
         |call| matches!(call, Call::DescribeInterfaces(Scope::AttachedTo(_))),
         Ok(Reply::Interfaces(vec![record(0, 8)])),

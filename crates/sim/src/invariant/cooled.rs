@@ -1,8 +1,12 @@
 //! I3: between a pod's end and the end of the cooldown its address is told to nobody and given up by nobody; while a
-//! pod lives its address is not given up at all. Restarts of the daemon change nothing about it.
+//! pod lives its address is not given up at all. Restarts of the daemon change nothing about it. What the durable
+//! checkpoint still holds or cools is not given up either: the next process would restore it.
+//!
+//! The exception: what people took away in EC2 is gone, so an ENI they detached may be deleted.
 
 use super::{Check, Invariant, violated};
 use crate::oracle::Oracle;
+use model::allocation::Checkpoint;
 use model::call::Call;
 use model::pod::PodKey;
 use model::time::Instant;
@@ -20,9 +24,12 @@ pub fn check_told(oracle: &Oracle, now: Instant, key: &PodKey, address: Ipv4Addr
     }
 }
 
-/// At every call that gives addresses up.
+/// At every call that gives addresses up; not for ENIs that people took away.
 pub fn check_call(oracle: &Oracle, vpc: &Vpc, now: Instant, call: &Call) -> Check {
     for address in given_up(vpc, call) {
+        if oracle.taken_since(address).is_some() {
+            continue;
+        }
         if let Some(key) = oracle.claimant(address) {
             return violated(
                 Invariant::Cooled,
@@ -33,6 +40,45 @@ pub fn check_call(oracle: &Oracle, vpc: &Vpc, now: Instant, call: &Call) -> Chec
             return violated(
                 Invariant::Cooled,
                 format!("{call} gives {address} up, which rests until {until}"),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// At every call that gives addresses up: what a restart would restore. `now` is the daemon's clock.
+pub fn check_durable(
+    (checkpoint, oracle): (&Checkpoint, &Oracle),
+    vpc: &Vpc,
+    now: Instant,
+    call: &Call,
+) -> Check {
+    for address in given_up(vpc, call) {
+        if oracle.taken_since(address).is_some() {
+            continue;
+        }
+        let held = checkpoint
+            .allocations
+            .iter()
+            .find(|entry| entry.address == address);
+        if let Some(entry) = held {
+            let key = &entry.key;
+            return violated(
+                Invariant::Cooled,
+                format!("{call} gives {address} up, which the durable checkpoint gives to {key}"),
+            );
+        }
+        let cooling = checkpoint.extension.iter().flat_map(|e| &e.cooling);
+        let until = cooling
+            .filter(|cooling| cooling.address == address)
+            .map(|cooling| cooling.until)
+            .find(|until| *until > now);
+        if let Some(until) = until {
+            return violated(
+                Invariant::Cooled,
+                format!(
+                    "{call} gives {address} up, which cools until {until} in the durable checkpoint"
+                ),
             );
         }
     }

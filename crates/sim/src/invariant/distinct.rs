@@ -1,7 +1,7 @@
 //! I1: no two live pods were told the same address, and a live pod is never told a second one.
 
 use super::{Check, Invariant, violated};
-use crate::oracle::Oracle;
+use crate::oracle::{Claim, Oracle};
 use model::pod::PodKey;
 use std::net::Ipv4Addr;
 
@@ -13,7 +13,10 @@ pub fn check_told(oracle: &Oracle, key: &PodKey, address: Ipv4Addr) -> Check {
             format!("{address} is told to {key} while {other} has it"),
         );
     }
-    match oracle.claim(key).filter(|claim| claim.address != address) {
+    // What people took away is replaced.
+    let second =
+        |claim: &&Claim| claim.address != address && oracle.taken_since(claim.address).is_none();
+    match oracle.claim(key).filter(second) {
         Some(claim) => violated(
             Invariant::Distinct,
             format!("{key} has {} and is told {address}", claim.address),

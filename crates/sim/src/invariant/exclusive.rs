@@ -21,6 +21,7 @@ pub struct InFlight {
 enum Subject {
     Eni(EniId),
     File(File),
+    Metadata,
     Other,
 }
 
@@ -41,12 +42,18 @@ impl InFlight {
 
     /// An IMDS read begins.
     pub fn reads(&mut self, op: OpId) -> Check {
-        self.begin(op, Subject::Other)
+        self.begin(op, Subject::Metadata)
     }
 
     /// The node was told the outcome.
     pub fn ended(&mut self, op: OpId) {
         self.operations.remove(&op);
+    }
+
+    /// How many are in flight, reads of IMDS aside: they are a habit.
+    pub fn count(&self) -> usize {
+        let habit = |subject: &&Subject| **subject != Subject::Metadata;
+        self.operations.values().filter(habit).count()
     }
 
     fn begin(&mut self, op: OpId, subject: Subject) -> Check {

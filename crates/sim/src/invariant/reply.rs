@@ -102,6 +102,12 @@ impl Replies {
             .count()
     }
 
+    /// When the answer to the ADD that waits shortest is due.
+    pub fn first_add_due(&self) -> Option<Instant> {
+        let adds = self.open.values().filter(|open| open.is_add);
+        adds.map(|open| open.deadline).min()
+    }
+
     /// How many are open.
     pub fn open(&self) -> usize {
         self.open.len()

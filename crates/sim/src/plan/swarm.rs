@@ -38,6 +38,8 @@ pub struct Flag {
 swarm! {
     /// EC2 throttles now and then.
     throttle,
+    /// Other callers of the account leave little of EC2's token buckets.
+    crowded_account,
     /// EC2 refuses with an error that passes.
     refuse,
     /// EC2 answers 500, having carried the call out or not.
@@ -56,8 +58,16 @@ swarm! {
     imds_lag,
     /// Reads of IMDS fail: now and then, by path for a while, or as often as said.
     imds_errors,
+    /// IMDS hides, makes up or shows old ENIs and addresses.
+    imds_lies,
     /// Devices come and go late.
     link_lag,
+    /// Others take the subnet's addresses and give them back.
+    crowded_subnet,
+    /// The Region's quota of ENIs is used up for a while.
+    quota,
+    /// People detach ENIs and unassign addresses of the node.
+    operators,
     /// Writes fail now and then, and for a while.
     write_errors,
     /// Writes take seconds.
@@ -66,8 +76,14 @@ swarm! {
     client_death,
     /// The daemon is killed or stopped at some time.
     kills,
+    /// The daemon is killed at an effect: before it begins, or after.
+    kill_at_effects,
+    /// The daemon is killed when EC2 has just carried a call out.
+    kill_at_calls,
     /// The node reboots.
     reboots,
+    /// The daemon is configured otherwise after a restart.
+    settings_change,
     /// Completions are delivered twice.
     duplicates,
     /// The wall clock steps.

@@ -39,12 +39,20 @@ fn action_text(action: Action) -> String {
         Action::Kill(down) => lasting("kill the daemon for", down),
         Action::Terminate(down) => lasting("stop the daemon for", down),
         Action::DiskFails(long) => lasting("files fail for", long),
+        Action::CheckpointFails(long) => lasting("the checkpoint fails for", long),
+        Action::ImdsLies(long) => lasting("IMDS lies for", long),
+        Action::ImdsRefuses(long) => lasting("IMDS refuses for", long),
+        Action::QuotaUsed(long) => lasting("the quota is used up for", long),
+        Action::CrowdSubnet(left) => format!("leave {left} addresses in the subnet"),
         Action::ReplaceSandbox
         | Action::VanishPod
         | Action::KillClient
         | Action::AskAgain
         | Action::DeleteWaiting
         | Action::Reboot
+        | Action::EmptySubnet
+        | Action::OperatorUnassigns
+        | Action::OperatorDetaches
         | Action::Rest => PLAIN
             .iter()
             .find(|(_, plain)| *plain == action)
@@ -61,6 +69,9 @@ const PLAIN: &[(&str, Action)] = &[
     ("ask again", Action::AskAgain),
     ("delete a waiting pod", Action::DeleteWaiting),
     ("reboot", Action::Reboot),
+    ("others leave the subnet", Action::EmptySubnet),
+    ("an operator unassigns an address", Action::OperatorUnassigns),
+    ("an operator detaches an ENI", Action::OperatorDetaches),
     ("rest", Action::Rest),
 ];
 
@@ -71,6 +82,10 @@ const LASTING: &[(&str, Lasting)] = &[
     ("kill the daemon for ", Action::Kill),
     ("stop the daemon for ", Action::Terminate),
     ("files fail for ", Action::DiskFails),
+    ("the checkpoint fails for ", Action::CheckpointFails),
+    ("IMDS lies for ", Action::ImdsLies),
+    ("IMDS refuses for ", Action::ImdsRefuses),
+    ("the quota is used up for ", Action::QuotaUsed),
 ];
 
 fn read_action(deed: &str) -> Result<Action, String> {
@@ -83,6 +98,9 @@ fn read_action(deed: &str) -> Result<Action, String> {
     }
     if let Some(count) = inner("remove ", " pods") {
         return Ok(Action::RemovePods(number(count)?));
+    }
+    if let Some(left) = inner("leave ", " addresses in the subnet") {
+        return Ok(Action::CrowdSubnet(number(left)?));
     }
     if let Some(secs) = inner("step the wall clock by ", " s") {
         return Ok(Action::WallStep(number(secs)?));

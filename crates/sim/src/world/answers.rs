@@ -86,12 +86,16 @@ impl World<'_> {
         let address = told.address;
         let node = Node {
             instance: &self.instance,
-            settings: &self.plan.settings,
+            settings: &self.settings,
         };
         invariant::distinct::check_told(&self.oracle, &open.key, address)?;
         invariant::cooled::check_told(&self.oracle, self.now, &open.key, address)?;
-        invariant::managed::check_told(&self.vpc, &node, told)?;
         durable::check_added(self.disk.checkpoint(), open, address)?;
+        // Nobody may know yet that people took it; it may even be somebody else's by now.
+        if invariant::owned::is_unknown(&self.oracle, self.now, address) {
+            return Ok(());
+        }
+        invariant::managed::check_told(&self.vpc, &node, told)?;
         invariant::owned::check_told(&self.vpc, &self.instance, &self.links(), address)
     }
 
@@ -103,7 +107,7 @@ impl World<'_> {
         let deleted = durable::Deleted {
             address,
             now,
-            cooldown: self.plan.settings.cooldown,
+            cooldown: self.settings.cooldown,
         };
         durable::check_deleted(self.disk.checkpoint(), open, &deleted, &daemon.replies)
     }

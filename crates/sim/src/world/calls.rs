@@ -34,18 +34,29 @@ impl World<'_> {
         let now = self.on_boot_clock(self.now);
         let node = Node {
             instance: &self.instance,
-            settings: &self.plan.settings,
+            settings: &self.settings,
         };
         let Some(daemon) = &mut self.daemon else {
             return Ok(());
         };
         daemon.ids.issued(op)?;
-        daemon.pace.call(now)?;
         self.checked.count(&[Invariant::Exclusive, Invariant::Ids]);
+        self.budget.call(self.now, call.action())?;
+        self.ages.call(self.now, &call)?;
+        if !call.mutating() {
+            self.reads += 1;
+        }
+        let taken = call.eni().is_some_and(|eni| self.taken_enis.contains(eni));
         if call.mutating() {
             self.checked
                 .count(&[Invariant::Cooled, Invariant::Announced, Invariant::Ours]);
+        }
+        if call.mutating() && !taken {
+            let durable = (self.disk.checkpoint(), &self.oracle);
             invariant::cooled::check_call(&self.oracle, &self.vpc, self.now, &call)?;
+            invariant::cooled::check_durable(durable, &self.vpc, now, &call)?;
+        }
+        if call.mutating() {
             invariant::announced::check_call(self.disk.journal(), &call)?;
             invariant::managed::check_call(&self.vpc, &node, &call)?;
         }
@@ -103,6 +114,23 @@ impl World<'_> {
                 .line(self.now, format_args!("EC2: #{op} {call}: {brief}"));
         }
         self.reach_call(&flight, answer.as_ref(), late, zombie);
+        if self.plan.faults.is_quiet() {
+            invariant::faultless::check_answer(&flight.call, answer.as_ref())?;
+        }
+        let taken = flight
+            .call
+            .eni()
+            .is_some_and(|eni| self.taken_enis.contains(eni));
+        match &answer {
+            Some(Ok(Reply::Created(record))) => self.ages.created(self.now, &record.id),
+            Some(Ok(Reply::Assigned(addresses))) if taken => {
+                // The ENI is not the node's any more, so neither are these.
+                for address in addresses {
+                    self.oracle.taken(self.now, *address, flight.call.eni());
+                }
+            }
+            Some(_) | None => {}
+        }
         let refused = matches!(answer, Some(Err(CallError::Refused(_))));
         if let Some(answer) = answer {
             let at = self.now.after(flight.verdict.after);
@@ -124,10 +152,31 @@ impl World<'_> {
             if flight.verdict.applied && !refused {
                 self.changes.push(self.now);
             }
+            self.notice_returned();
             invariant::owned::check_claims(&self.vpc, &self.instance, &self.oracle)?;
             self.devices_changed();
+            if !zombie && self.strikes(self.plan.faults.kill_at_calls, 15) {
+                self.reached
+                    .mark("killed when EC2 had just carried a call out");
+                return self.kill(Duration::from_millis(200));
+            }
         }
         Ok(())
+    }
+
+    /// EC2 may have given an address back that people had taken.
+    fn notice_returned(&mut self) {
+        let claimed: Vec<_> = self
+            .oracle
+            .claims()
+            .map(|(_, claim)| claim.address)
+            .filter(|address| self.oracle.taken_since(*address).is_some())
+            .collect();
+        for address in claimed {
+            if let Some(eni) = invariant::owned::owner(&self.vpc, &self.instance, address) {
+                self.oracle.returned(address, &eni);
+            }
+        }
     }
 
     /// Every call on its way reaches EC2 within seconds, and nobody waits for its outcome.
@@ -181,6 +230,9 @@ impl World<'_> {
                 self.reached.mark("call refused");
                 if refusal.class == Class::Throttled {
                     self.reached.mark("call throttled");
+                }
+                if refusal.class == Class::Quota {
+                    self.reached.mark("quota of ENIs used up");
                 }
                 if refusal.class == Class::SubnetFull {
                     self.reached.mark("subnet full");

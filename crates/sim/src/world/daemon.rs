@@ -7,11 +7,12 @@ use crate::invariant::deadline::Pace;
 use crate::invariant::exclusive::InFlight;
 use crate::invariant::ids::Ids;
 use crate::invariant::reply::Replies;
+use crate::invariant::stalled::{self, Progress};
 use crate::invariant::{Check, Invariant};
 use crate::runtime::Told;
 use crate::seam::Seam;
 use ipam::boot::Restored;
-use ipam::effect::HostDesired;
+use ipam::effect::{Effect, HostDesired};
 use ipam::event::{Event, OpId, Outcome, RequestId};
 use model::allocation::BootId;
 use model::time::{Duration, Instant, Now, WallTime};
@@ -26,6 +27,12 @@ pub(super) struct Daemon {
     /// When the boot clock was zero.
     booted: Instant,
     pub(super) served: bool,
+    /// It was told to stop.
+    stopping: bool,
+    /// The host is not yet as the newest desired state says: it is tried again from outside.
+    pub(super) host_pending: bool,
+    /// Looks at links that have changed, on their way.
+    pub(super) looks_pending: u32,
     /// The newest desired state of the host.
     pub(super) host: Option<(u64, HostDesired)>,
     pub(super) replies: Replies,
@@ -38,6 +45,16 @@ impl Daemon {
     /// When a timer is due, in virtual time.
     pub(super) fn timer_at(&self) -> Option<Instant> {
         self.seam.deadline().map(|at| Instant(at.0 + self.booted.0))
+    }
+
+    /// What could still come for whoever waits.
+    fn progress(&self) -> Progress {
+        Progress {
+            served: self.served && !self.stopping,
+            first_due: self.replies.first_add_due(),
+            in_flight: self.in_flight.count(),
+            host_pending: self.host_pending || self.looks_pending > 0,
+        }
     }
 }
 
@@ -81,16 +98,18 @@ impl World<'_> {
             format_args!("process {process} starts in boot {}", self.boot.0),
         );
         let seed = self.random.draw();
-        let seam = Seam::new(
-            self.plan.settings.clone(),
-            restored,
-            seed,
-            self.orders.mutant,
-        );
+        if process > 1 && self.strikes(self.plan.faults.settings_change, 400) {
+            self.settings = self.plan.other_settings(&mut self.random);
+            self.reached.mark("settings changed at a restart");
+        }
+        let seam = Seam::new(self.settings.clone(), restored, seed, self.orders.mutant);
         self.daemon = Some(Daemon {
             seam,
             booted: self.boot.1,
             served: false,
+            stopping: false,
+            host_pending: true,
+            looks_pending: 0,
             host: None,
             replies: Replies::default(),
             in_flight: InFlight::default(),
@@ -127,17 +146,31 @@ impl World<'_> {
         self.checked
             .count(&[Invariant::Total, Invariant::Deadline, Invariant::Reply]);
         daemon.served |= daemon.seam.is_serving();
+        Pace::check_handled(clocks.boot, deadline, count)?;
         for effect in effects {
+            if matches!(effect, Effect::Note(_)) {
+                self.begin(effect)?;
+                continue;
+            }
             self.trace.effect(self.now, &effect);
+            let dies = self.strikes(self.plan.faults.kill_at_effects, 2);
+            let before = dies && self.random.chance(500);
             let Some(effect) = self.endure(effect)? else {
                 return Ok(());
             };
-            self.begin(effect)?;
+            if !before {
+                self.begin(effect)?;
+            }
+            if dies {
+                self.reached.mark("killed at an effect");
+                return self.kill(Duration::from_millis(200));
+            }
         }
-        Pace::check_handled(clocks.boot, deadline, count)?;
-        self.daemon
-            .as_ref()
-            .map_or(Ok(()), |daemon| daemon.replies.check_overdue(clocks.boot))
+        let Some(daemon) = &self.daemon else {
+            return Ok(());
+        };
+        daemon.replies.check_overdue(clocks.boot)?;
+        stalled::check(clocks, &daemon.seam, &daemon.progress())
     }
 
     pub(super) fn timer(&mut self) -> Check {
@@ -233,6 +266,9 @@ impl World<'_> {
         self.reached.mark("stopped by SIGTERM");
         let process = self.process;
         self.after(Duration::from_secs(3), Happening::Kill(process, down));
+        if let Some(daemon) = &mut self.daemon {
+            daemon.stopping = true;
+        }
         self.deliver(Event::Shutdown)
     }
 

@@ -6,6 +6,7 @@ use crate::invariant::Check;
 use crate::kernel::Kernel;
 use ipam::effect::{Effect, File, FileContent};
 use ipam::event::{Event, OpId, Outcome};
+use ipam::notice::Notice;
 
 impl World<'_> {
     pub(super) fn begin(&mut self, effect: Effect) -> Check {
@@ -25,12 +26,19 @@ impl World<'_> {
             Effect::Host(version, desired) => {
                 if let Some(daemon) = &mut self.daemon {
                     daemon.host = Some((version, desired));
+                    daemon.host_pending = true;
                 }
                 let process = self.process;
                 self.soon((1, 80), Happening::HostApply(process));
                 Ok(())
             }
-            Effect::Note(_) => Ok(()),
+            Effect::Note(notice) => {
+                if let Notice::AddressLost { address, .. } = notice {
+                    self.reached.mark("lost address reported");
+                    self.oracle.reported(address);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -58,8 +66,13 @@ impl World<'_> {
         if process != self.process || self.daemon.is_none() {
             return Ok(());
         }
-        let fails =
-            self.now < self.disk_fails_until || self.strikes(self.plan.faults.write_errors, 10);
+        let full = self.now < self.disk_fails_until
+            || (file == File::Checkpoint && self.now < self.checkpoint_fails_until);
+        let fails = self.strikes(self.plan.faults.write_errors, 10) || full;
+        if file == File::Journal && !fails && self.now < self.checkpoint_fails_until {
+            self.reached
+                .mark("checkpoint not writable while the journal was");
+        }
         let result = if fails {
             self.reached.mark("write failed");
             self.disk.fail(file);
@@ -72,12 +85,17 @@ impl World<'_> {
     }
 
     pub(super) fn imds_read(&mut self, process: u64, op: OpId) -> Check {
-        let fails = self.strikes(self.plan.faults.imds_errors, 300);
-        let read = match self.vpc.metadata(self.now, &self.instance) {
-            Some(_) if fails => Err("mac: 503".to_owned()),
-            Some(metadata) => Ok(Box::new(metadata)),
-            None => Err("instance-id: 404".to_owned()),
+        let fails = self.strikes(self.plan.faults.imds_errors, 200);
+        let read = match self.vpc.read_metadata(self.now, &self.instance) {
+            Ok(_) if fails => Err("mac: 503".to_owned()),
+            Ok(metadata) => Ok(Box::new(metadata)),
+            Err(error) => Err(error),
         };
+        match &read {
+            Ok(_) if self.vpc.lies(self.now) => self.reached.mark("IMDS lied at a start"),
+            Ok(_) => {}
+            Err(_) => self.reached.mark("IMDS refused"),
+        }
         self.done(process, op, Outcome::Imds(read))
     }
 
@@ -92,6 +110,9 @@ impl World<'_> {
             return Ok(());
         };
         let report = Kernel::apply(&desired, &links, broken);
+        if let Some(daemon) = &mut self.daemon {
+            daemon.host_pending = !report.failed.is_empty();
+        }
         if broken && !report.failed.is_empty() {
             self.soon((200, 5_000), Happening::HostApply(process));
         }
@@ -104,6 +125,11 @@ impl World<'_> {
         }
         if repeat == Repeat::Forever {
             self.soon((5_000, 30_000), Happening::Look(process, repeat));
+        }
+        if repeat == Repeat::Once
+            && let Some(daemon) = &mut self.daemon
+        {
+            daemon.looks_pending = daemon.looks_pending.saturating_sub(1);
         }
         let view = self.kernel.look(&self.links());
         self.deliver(Event::Links(view))

@@ -10,6 +10,8 @@ use vpc::Lag;
 
 /// How long the world is left alone.
 const REST: Duration = Duration::from_secs(20 * 60);
+/// The first part of it, in which callers still try again what failed.
+const UNREST: Duration = Duration::from_secs(6 * 60);
 /// The last part of it, in which nothing may be changed any more.
 const QUIET: Duration = Duration::from_secs(5 * 60);
 
@@ -17,10 +19,14 @@ impl World<'_> {
     pub(super) fn settle(&mut self) -> Check {
         self.trace.line(self.now, format_args!("SETTLE"));
         self.faults_on = false;
-        self.disk_fails_until = Instant(0);
+        (self.disk_fails_until, self.checkpoint_fails_until) = (Instant(0), Instant(0));
         self.vpc.faults_mut().clear();
+        self.vpc.buckets_mut().enable();
         *self.vpc.lag_mut() = Lag::default();
+        self.end_trouble();
         let until = self.now.after(REST);
+        self.run_until(self.now.after(UNREST))?;
+        self.ages.constant(self.now);
         self.run_until(until)?;
         self.checked.count(&[
             Invariant::Satisfied,
@@ -34,17 +40,24 @@ impl World<'_> {
             .read()
             .map_err(|text| (Invariant::Durable, text))?;
         self.check_satisfied()?;
-        invariant::settled::check_no_leak(&self.vpc, &self.instance)?;
+        if self.settings.provisioning {
+            invariant::settled::check_no_leak(&self.vpc, &self.instance)?;
+        }
         self.check_no_ghost()?;
         let quiet_since = Instant(until.0 - super::setup::millis(QUIET));
         let changes = self.changes.iter().filter(|at| **at >= quiet_since).count();
-        invariant::settled::check_quiet(u64::try_from(changes).unwrap_or(u64::MAX))
+        invariant::settled::check_quiet(u64::try_from(changes).unwrap_or(u64::MAX))?;
+        self.check_rest()
     }
 
     fn check_satisfied(&self) -> Check {
         let count = |list: Vec<usize>| u32::try_from(list.len()).unwrap_or(u32::MAX);
         let wanted = count(self.runtime.pods_where(|pod| pod.wanted));
         let wired = count(self.runtime.pods_where(|pod| pod.wanted && pod.wired));
+        // Nothing is asked for then; whoever waits is told so.
+        if !self.settings.provisioning {
+            return Ok(());
+        }
         // A full subnet is nobody's fault; what it still has may lie on an ENI that cannot take more.
         if self
             .vpc
@@ -57,17 +70,27 @@ impl World<'_> {
     }
 
     /// Pods that the node can have.
-    fn room(&self) -> u32 {
-        let limits =
-            InstanceLimits::of(self.plan.instance_type).expect("the plan's types are in the table");
-        let enis = self
-            .plan
-            .settings
+    pub(super) fn room(&self) -> u32 {
+        let ours = self.enis().saturating_sub(self.foreign_enis).max(1);
+        (ours * self.slots_per_eni()).min(self.settings.max_pods)
+    }
+
+    /// ENIs that the node may have, others' included.
+    pub(super) fn enis(&self) -> u32 {
+        let limits = self.limits();
+        self.settings
             .max_enis
             .unwrap_or(u32::MAX)
-            .min(limits.enis());
-        let ours = enis.saturating_sub(self.foreign_enis).max(1);
-        (ours * limits.slots_per_eni()).min(self.plan.settings.max_pods)
+            .min(limits.enis())
+    }
+
+    /// Secondary addresses of one ENI.
+    pub(super) fn slots_per_eni(&self) -> u32 {
+        self.limits().slots_per_eni()
+    }
+
+    fn limits(&self) -> InstanceLimits {
+        InstanceLimits::of(self.plan.instance_type).expect("the plan's types are in the table")
     }
 
     fn check_no_ghost(&self) -> Check {

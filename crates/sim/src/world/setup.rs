@@ -4,6 +4,8 @@
 use super::{Happening, Orders, World};
 use crate::checked::Checked;
 use crate::disk::Disk;
+use crate::invariant::ages::Ages;
+use crate::invariant::budget::Budget;
 use crate::kernel::Kernel;
 use crate::oracle::Oracle;
 use crate::plan::{Plan, START, Swarm};
@@ -43,6 +45,10 @@ impl<'t> World<'t> {
             vpc.faults_mut()
                 .plan(fate.action, fate.ordinal, fate.verdict());
         }
+        if plan.faults.crowded_account {
+            let share = random.pick(&[10, 30, 100]);
+            vpc.buckets_mut().enable_shared(share);
+        }
         let mut queue = Queue::new();
         queue.push(START, Happening::Boot(1));
         Self {
@@ -52,8 +58,12 @@ impl<'t> World<'t> {
             instance,
             subnet,
             foreign_enis,
+            settings: plan.settings.clone(),
+            neighbours: Vec::new(),
+            taken_enis: BTreeSet::new(),
             disk: Disk::default(),
             disk_fails_until: Instant(0),
+            checkpoint_fails_until: Instant(0),
             kernel: Kernel::default(),
             runtime: Runtime::new(plan.pods),
             oracle: Oracle::new(plan.settings.cooldown),
@@ -66,6 +76,9 @@ impl<'t> World<'t> {
             flown: 0,
             tokens: BTreeSet::new(),
             changes: Vec::new(),
+            reads: 0,
+            budget: Budget::default(),
+            ages: Ages::default(),
             faults_on: true,
             steps: 0,
             events: 0,

@@ -24,7 +24,17 @@ impl World<'_> {
             Action::DiskFails(how_long) => {
                 self.disk_fails_until = self.now.after(Duration::from_millis(how_long.into()))
             }
+            Action::CheckpointFails(how_long) => {
+                self.checkpoint_fails_until = self.now.after(Duration::from_millis(how_long.into()))
+            }
             Action::WallStep(secs) => self.wall_offset_secs += i64::from(secs),
+            Action::ImdsLies(_)
+            | Action::ImdsRefuses(_)
+            | Action::CrowdSubnet(_)
+            | Action::EmptySubnet
+            | Action::QuotaUsed(_)
+            | Action::OperatorUnassigns
+            | Action::OperatorDetaches => self.trouble(step.action, step.pick),
             Action::Rest => {}
         }
         Ok(())

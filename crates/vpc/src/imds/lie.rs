@@ -51,6 +51,11 @@ impl Vpc {
         self.lie_to(instance, Lie::Stale(frozen), until);
     }
 
+    /// Whether IMDS tells anybody a lie now.
+    pub fn lies(&self, now: Instant) -> bool {
+        self.lies.iter().any(|told| now < told.until)
+    }
+
     /// IMDS tells nobody a lie any more.
     pub fn stop_lying(&mut self) {
         self.lies.clear();
