@@ -11,10 +11,10 @@ use e2e::stage::Stage;
 use std::collections::BTreeMap;
 use std::fs;
 
-const VARIABLES: &[(&str, &str)] = &[("IP_COOLDOWN_PERIOD", "1")];
+pub(crate) const VARIABLES: &[(&str, &str)] = &[("IP_COOLDOWN_PERIOD", "1")];
 
 /// Start, growth of the primary ENI, a second ENI, an ADD on each, their DELs; how often the daemon died meanwhile.
-fn life(stage: &Stage, daemon: Daemon) -> usize {
+pub(crate) fn life(stage: &Stage, daemon: Daemon) -> usize {
     let ((), deaths) = looked_after((stage, 0), VARIABLES, daemon, |home| {
         let pods = home.pods(["a", "b"]);
         settled(stage, 0, &pods.each_ref(), 2);
@@ -37,7 +37,7 @@ fn recorded(stage: &Stage, paths: &[&str]) -> BTreeMap<Kind, usize> {
 
 /// A node as it is before its second ENI. An assignment that was cut short is not repeated before EC2 has told what came
 /// of it, which takes the call's whole deadline; `calls` waits for that, these tests don't.
-fn give_the_primary_its_address(stage: &Stage) {
+pub(crate) fn give_the_primary_its_address(stage: &Stage) {
     let variables = [("WARM_IP_TARGET", "1")];
     let ((), deaths) = looked_after((stage, 0), &variables, stage.launch(0, &variables), |_| {
         eventually("EC2 assigns an address", PATIENCE, || {

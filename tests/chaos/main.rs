@@ -5,10 +5,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod absent;
+mod announcement;
 mod calls;
 mod cooldown;
 mod files;
 mod home;
+mod kernel;
 mod plugin;
 mod removal;
 mod requests;

@@ -44,7 +44,7 @@ pub(crate) fn settled(stage: &Stage, index: usize, pods: &[&Pod<'_>], enis: usiz
         when(open_intents(stage, index), Vec::is_empty)
     });
     let owned: BTreeSet<Ipv4Addr> = stage.enis(index).iter().flat_map(secondaries).collect();
-    let cooling = addresses(stage, index, "/extension/cooling");
+    let cooling = cooling(stage, index);
     assert!(owned.is_superset(&live), "{live:?} of {owned:?} in EC2");
     assert!(
         owned.is_superset(&cooling),
@@ -145,6 +145,18 @@ pub(crate) fn addresses(stage: &Stage, index: usize, list: &str) -> BTreeSet<Ipv
     let entries = entries.unwrap_or_default();
     entries
         .iter()
+        .filter_map(|entry| entry["ipv4"].as_str()?.parse().ok())
+        .collect()
+}
+
+/// Addresses whose cooldown lasts; an entry whose time is over stays in the file until the next write.
+fn cooling(stage: &Stage, index: usize) -> BTreeSet<Ipv4Addr> {
+    let (checkpoint, now) = (file(stage, index, "ipam.json"), boot_clock_ms());
+    let entries = checkpoint.pointer("/extension/cooling").cloned();
+    let entries = entries.unwrap_or_default();
+    let entries = entries.as_array().into_iter().flatten();
+    entries
+        .filter(|entry| entry["until"].as_u64().is_some_and(|until| until > now))
         .filter_map(|entry| entry["ipv4"].as_str()?.parse().ok())
         .collect()
 }

@@ -4,7 +4,7 @@
 //!
 //! strace counts the calls of each thread on its own, and of those only the ones that match the path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -94,12 +94,12 @@ pub fn kinds(record: &str, paths: &[&str]) -> BTreeMap<Kind, usize> {
     for line in record.lines() {
         // Behind the thread's number.
         let text = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim();
-        let Some((call, arguments)) = text.split_once('(') else {
+        let Some(call) = name_of(text) else {
             continue;
         };
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let arguments = &text[call.len()..];
         let only_looks = call.starts_with("open") && !arguments.contains("O_CREAT");
-        if !call.chars().all(is_name) || only_looks {
+        if only_looks {
             continue;
         }
         let whole = |path: &str| {
@@ -117,6 +117,33 @@ pub fn kinds(record: &str, paths: &[&str]) -> BTreeMap<Kind, usize> {
         *kinds.entry(kind).or_default() += 1;
     }
     kinds
+}
+
+/// Which calls of a record are meant: their name, and their number among their thread's of that name.
+pub fn ordinals(record: &str, is_meant: impl Fn(&str) -> bool) -> BTreeSet<(String, usize)> {
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut found = BTreeSet::new();
+    for line in record.lines() {
+        let Some((thread, text)) = line.split_once(char::is_whitespace) else {
+            continue;
+        };
+        let Some(call) = name_of(text.trim_start()) else {
+            continue;
+        };
+        let nth = counts.entry((thread, call)).or_default();
+        *nth += 1;
+        if is_meant(text) {
+            found.insert((call.to_owned(), *nth));
+        }
+    }
+    found
+}
+
+/// The call's name; none for its resumption, signals and ends.
+fn name_of(text: &str) -> Option<&str> {
+    let (call, _) = text.split_once('(')?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    call.chars().all(is_name).then_some(call)
 }
 
 /// Whether a tracer holds every thread of the process.
@@ -159,7 +186,7 @@ fn follow(pid: u32, log: &Path) -> Vec<String> {
 
 fn plain(log: &Path) -> Vec<String> {
     let log = log.display().to_string();
-    ["strace", "-f", "-qq", "-yy", "-s", "0", "-o", &log]
+    ["strace", "-f", "-qq", "-yy", "-o", &log]
         .map(str::to_owned)
         .into()
 }
@@ -215,6 +242,15 @@ mod tests {
     }
 
     #[test]
+    fn a_call_is_counted_among_those_of_its_thread() {
+        let meant = ordinals(RECORD, |text| {
+            text.contains("b.tmp") || text.contains("O_RDONLY")
+        });
+        let expected = [("openat".to_owned(), 1), ("openat".to_owned(), 2)];
+        assert_eq!(meant, expected.into());
+    }
+
+    #[test]
     fn a_cut_names_the_file_in_both_spellings() {
         let cut = Cut {
             kind: Kind {
@@ -226,7 +262,7 @@ mod tests {
         let command = cut.attach(7, Path::new("/tmp/log")).join(" ");
         assert_eq!(
             command,
-            "strace -f -qq -yy -s 0 -o /tmp/log -p 7 -e trace=rename -e inject=rename:signal=SIGKILL:when=3 \
+            "strace -f -qq -yy -o /tmp/log -p 7 -e trace=rename -e inject=rename:signal=SIGKILL:when=3 \
              -P /var/run/x/a.tmp -P /run/x/a.tmp"
         );
     }
