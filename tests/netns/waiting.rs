@@ -195,7 +195,11 @@ fn t02_a_checkpoint_that_cannot_be_written_is_told_to_the_runtime() {
     let store = "/var/run/aws-node/store/ipam.json";
     let folder = stage.node(0).root().join("run/aws-node/store");
     std::fs::create_dir_all(&folder).unwrap();
-    let _daemon = stage.daemon(0, &[("AWS_VPC_K8S_CNI_BACKING_STORE", store)]);
+    let variables = [("AWS_VPC_K8S_CNI_BACKING_STORE", store), ("MAX_ENI", "1")];
+    let daemon = stage.daemon(0, &variables);
+    daemon.says("EC2 call done", |line| {
+        line["action"] == "AssignPrivateIpAddresses"
+    });
     let read_only = "mount -t tmpfs -o ro none /run/aws-node/store";
     stage
         .node(0)
@@ -208,4 +212,14 @@ fn t02_a_checkpoint_that_cannot_be_written_is_told_to_the_runtime() {
     let expected = "failed to assign an IP address to container: checkpoint cannot be written: ";
     assert!(text.starts_with(expected), "{text}");
     assert!(text.contains("ipam.json"), "{text}");
+    let writable = "umount /run/aws-node/store";
+    stage
+        .node(0)
+        .run(|| lab::command::run(&["sh", "-c", writable], ""))
+        .unwrap()
+        .unwrap();
+    // The next attempt to write may be ten seconds away.
+    let mut patient = stage.sandbox(0, "web-0", "1.0.0");
+    let add = stage.add(&mut patient);
+    assert!(add.succeeded(), "{}", add.failure());
 }

@@ -114,6 +114,12 @@ fn reasons() -> Vec<(Reason, Code)> {
             },
             Code::TryAgain,
         ),
+        (
+            Reason::JournalNotWritable {
+                text: "write /var/run/aws-node/intents.json: no space left on device".into(),
+            },
+            Code::TryAgain,
+        ),
         (Reason::Busy { waiting: 1024 }, Code::TryAgain),
         (Reason::Stopping, Code::TryAgain),
         (Reason::Deleted, Code::Deleted),

@@ -128,7 +128,7 @@ impl Node {
         }
         // Without its intent on disk no mutation leaves.
         if let Some(text) = self.commit.error(File::Journal) {
-            return Reason::CheckpointNotWritable {
+            return Reason::JournalNotWritable {
                 text: text.to_owned(),
             };
         }

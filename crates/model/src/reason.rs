@@ -145,6 +145,12 @@ pub enum Reason {
         /// The operating system's error with the path.
         text: String,
     },
+    /// The intent of an EC2 call could not be written, so the call was not made.
+    #[error("EC2 is not asked for addresses: the intent cannot be written: {text}; it is retried")]
+    JournalNotWritable {
+        /// The operating system's error with the path.
+        text: String,
+    },
     /// A DEL of the same key came in.
     #[error("deleted while waiting for an address")]
     Deleted,
@@ -185,6 +191,7 @@ impl Reason {
             | Self::Attaching { .. }
             | Self::NotReady { .. }
             | Self::CheckpointNotWritable { .. }
+            | Self::JournalNotWritable { .. }
             | Self::Busy { .. }
             | Self::Stopping => true,
         }

@@ -76,7 +76,8 @@ fn code(reason: &Reason) -> Code {
         Reason::Denied { .. } => Code::PermissionDenied,
         Reason::Refused { .. }
         | Reason::Unreachable { .. }
-        | Reason::CheckpointNotWritable { .. } => Code::FailedPrecondition,
+        | Reason::CheckpointNotWritable { .. }
+        | Reason::JournalNotWritable { .. } => Code::FailedPrecondition,
         Reason::NotReady { .. } | Reason::Stopping => Code::Unavailable,
         Reason::Deleted | Reason::Superseded { .. } => Code::Aborted,
     }
@@ -98,6 +99,7 @@ fn kind(reason: &Reason) -> RefusalKind {
         Reason::Attaching { .. } => RefusalKind::Attaching,
         Reason::NotReady { .. } => RefusalKind::NotReady,
         Reason::CheckpointNotWritable { .. } => RefusalKind::CheckpointNotWritable,
+        Reason::JournalNotWritable { .. } => RefusalKind::JournalNotWritable,
         Reason::Deleted => RefusalKind::Deleted,
         Reason::Superseded { .. } => RefusalKind::Superseded,
         Reason::Busy { .. } => RefusalKind::Busy,

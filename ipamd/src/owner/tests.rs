@@ -202,3 +202,23 @@ fn each_turn_is_seen_by_who_watches_the_owner() {
         assert!(!seen.serving && seen.turned >= before, "{seen:?}");
     });
 }
+
+#[test]
+fn what_has_ended_is_seen_before_requests_that_came_earlier() {
+    test(async {
+        let folder = Folder::new();
+        let (owner, events, requests) = owner(&folder);
+        let waiting = requests.ask(add("new")).unwrap();
+        // Had the ADD been seen first, this would end it.
+        events.send(Event::Abandoned(RequestId(1)));
+        let seen = requests.ask(del("held")).unwrap();
+        let task = tokio::spawn(owner.run());
+        assert!(matches!(seen.answer().await, Some(Answer::Deleted(_))));
+        events.send(Event::Shutdown);
+        assert_eq!(
+            waiting.answer().await,
+            Some(Answer::Refused(Reason::Stopping))
+        );
+        task.await.unwrap();
+    });
+}

@@ -1,7 +1,7 @@
 //! Each way an ADD can fail: its variant, and a text with object, limit, value and next attempt.
 
 use crate::harness::{Bench, address, eni, mac, record, refused, unattached, unknown};
-use ipam::effect::Answer;
+use ipam::effect::{Answer, File};
 use ipam::event::{Event, Outcome};
 use model::call::{Call, Reply};
 use model::reason::Reason;
@@ -227,9 +227,31 @@ fn t02_a_checkpoint_that_cannot_be_written_is_the_reason() {
 }
 
 #[test]
+fn t02_an_intent_that_cannot_be_written_is_told_from_a_checkpoint() {
+    let mut bench = Bench::new(NodeSettings::default(), ipam::boot::Restored::default());
+    bench.disk_works = false;
+    bench.boot(vec![record(0, 0)]);
+    let add = bench.add_by("a", "web-0", bench.at + 5_000);
+    while !bench.replies.contains_key(&add) {
+        while let Some((_, content)) = bench.writes.first() {
+            let result = match content.file() {
+                File::Checkpoint => Ok(()),
+                File::Journal => Err("write /var/run/aws-node/intents.json: no space left".into()),
+            };
+            bench.write(result);
+        }
+        bench.pass(100);
+    }
+    assert!(bench.mutations().is_empty(), "{:?}", bench.call_names());
+    assert_eq!(
+        bench.refusal(add),
+        "EC2 is not asked for addresses: the intent cannot be written: write /var/run/aws-node/intents.json: no space left; it is retried"
+    );
+}
+
+#[test]
 fn t02_cooling_beyond_the_deadline_is_told_from_the_limit_of_the_node() {
     let mut bench = node(1, 1);
-    bench.node.view(bench.now().boot);
     let held: Vec<_> = (1..=9).map(|k| address(0, k)).collect();
     bench.answer(
         |call| matches!(call, Call::AssignAddresses { .. }),

@@ -410,3 +410,30 @@ fn after_a_restart_an_answer_of_the_earlier_process_protects_its_address_as_if_i
     next.see_links();
     assert_eq!(stats(&next), (0, 1), "{held} had no link for all that time");
 }
+
+#[test]
+fn t17_after_sigterm_dels_are_served_and_nothing_is_detached_or_deleted() {
+    let mut bench = Bench::new(NodeSettings::default(), ipam::boot::Restored::default());
+    bench.boot(vec![record(0, 9), record(1, 9), record(2, 9)]);
+    let add = bench.add("a", "web-0");
+    assert!(bench.granted(add).is_some());
+    bench.calls.clear();
+    bench.event(Event::Shutdown);
+    let del = bench.del("a");
+    assert!(matches!(bench.replies[&del], Answer::Deleted(_)));
+    bench.pass(600_000);
+    assert!(bench.mutations().is_empty(), "{:?}", bench.call_names());
+}
+
+#[test]
+fn t17_without_sigterm_the_same_node_would_give_enis_back() {
+    let mut bench = Bench::new(NodeSettings::default(), ipam::boot::Restored::default());
+    bench.boot(vec![record(0, 9), record(1, 9), record(2, 9)]);
+    bench.pass(600_000);
+    let detach = |call: &&Call| matches!(call, Call::DetachInterface { .. });
+    assert!(
+        bench.mutations().iter().any(detach),
+        "{:?}",
+        bench.call_names()
+    );
+}

@@ -121,6 +121,11 @@ fn table() -> Vec<(Reason, Code, RefusalKind)> {
             Code::FailedPrecondition,
             RefusalKind::CheckpointNotWritable,
         ),
+        (
+            Reason::JournalNotWritable { text: text.clone() },
+            Code::FailedPrecondition,
+            RefusalKind::JournalNotWritable,
+        ),
         (Reason::Deleted, Code::Aborted, RefusalKind::Deleted),
         (
             Reason::Superseded { container: text },
@@ -162,7 +167,7 @@ fn every_reason_has_a_kind_of_its_own() {
     assert_eq!(kinds.len(), table().len());
     assert_eq!(
         kinds.len() + 2,
-        20,
+        21,
         "all of the enum but `unspecified` and `unknown pod`"
     );
 }

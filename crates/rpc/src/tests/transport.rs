@@ -152,6 +152,24 @@ async fn an_absent_daemon_may_come_back() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_accepts_nobody_just_now_answers_and_can_be_asked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ipamd.sock");
+    let socket = tokio::net::UnixSocket::new_stream().unwrap();
+    socket.bind(&path).unwrap();
+    let _listener = socket.listen(1).unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = tokio::net::UnixStream::connect(&path).await {
+        queued.push(stream);
+        assert!(queued.len() < 10, "the backlog is never full");
+    }
+    let full = connect(&path, LONG).await.unwrap_err();
+    assert!(full.is_retryable(), "{full:?}");
+    let seen = answering(&path).await.unwrap();
+    assert!(seen.is_some_and(|who| who.pid.is_none()));
+}
+
+#[tokio::test]
 async fn a_plain_file_and_a_dead_socket_make_room_for_the_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run/aws-node/ipamd.sock");
