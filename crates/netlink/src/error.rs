@@ -18,7 +18,7 @@ const TYPE_MASK: u16 = 0x3fff;
 /// The socket or the wire failed: nothing is known about requests that were sent and not acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("open a routing netlink socket")]
+    #[error("open a netlink socket")]
     Open(#[source] std::io::Error),
     #[error("send {requests} netlink requests")]
     Send {

@@ -1,4 +1,4 @@
-//! One blocking routing-netlink socket: opening it with the options we rely on, sending and receiving datagrams.
+//! One blocking netlink socket, of the routing family unless said otherwise: opening it with the options we rely on, sending and receiving datagrams.
 //! Must not: interpret messages. A socket works for ever in the namespace of the thread that opened it.
 //! Driven by: `batch`, `dump` and `namespace` (which opens it elsewhere).
 
@@ -30,7 +30,12 @@ pub struct Socket {
 impl Socket {
     /// Opens a socket in the calling thread's network namespace.
     pub fn open() -> Result<Self, Error> {
-        let mut inner = netlink_sys::Socket::new(NETLINK_ROUTE).map_err(Error::Open)?;
+        Self::open_to(NETLINK_ROUTE)
+    }
+
+    /// The same to another part of the kernel.
+    pub(crate) fn open_to(protocol: isize) -> Result<Self, Error> {
+        let mut inner = netlink_sys::Socket::new(protocol).map_err(Error::Open)?;
         inner.bind_auto().map_err(Error::Open)?;
         let limit = TimeVal::new(SILENCE.as_secs().cast_signed(), 0);
         setsockopt(&inner, ReceiveTimeout, &limit).map_err(|errno| Error::Open(errno.into()))?;
