@@ -12,6 +12,10 @@ use crate::value::Mark;
 pub const TO_POD: u32 = 512;
 /// `fwmark MARK lookup main`, one per node.
 pub const MARKED: u32 = 1024;
+/// `fwmark MARK lookup TABLE`, one per secondary ENI: answers to NodePort connections that came in by it. Not upstream's.
+pub const RETURN: u32 = 1025;
+/// `to RANGE lookup main`, one per range of services outside the VPC.
+pub const EXTERNAL_SERVICE: u32 = 1535;
 /// `from POD lookup TABLE`, one per pod that is not on the primary ENI.
 pub const FROM_POD: u32 = 1536;
 /// `from ENI lookup TABLE`, one per secondary ENI.
@@ -22,6 +26,20 @@ pub const CONNMARK: Mark = Mark {
     value: 0x80,
     mask: 0x80,
 };
+
+/// The mark of a NodePort connection that came in by the secondary ENI of this table: the ENI's position on card 0 in the
+/// bits of `field`; none where it does not fit.
+pub fn eni_mark(field: u32, table: RouteTable) -> Option<Mark> {
+    let position = table
+        .0
+        .checked_sub(1)
+        .filter(|_| table != RouteTable::MAIN)?;
+    let most = field.checked_shr(field.trailing_zeros())?;
+    (1..=most).contains(&position).then(|| Mark {
+        value: position << field.trailing_zeros(),
+        mask: field,
+    })
+}
 
 /// The pod's default gateway. Nobody has it: a permanent neighbour entry answers for it.
 pub const POD_GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
@@ -64,6 +82,26 @@ mod tests {
     fn historic_table_numbers_of_the_primary_eni_mean_main() {
         for (sent, used) in [(0, 254), (1, 254), (2, 2), (254, 254), (10_101, 10_101)] {
             assert_eq!(egress_table(RouteTable(sent)), RouteTable(used));
+        }
+    }
+
+    #[test]
+    fn an_eni_is_marked_with_its_position_as_far_as_the_field_reaches() {
+        let mark = |field, table| eni_mark(field, RouteTable(table)).map(|mark| mark.value);
+        for (field, table, value) in [
+            (0x78, 2, Some(0x08)),
+            (0x78, 15, Some(0x70)),
+            (0x78, 16, Some(0x78)),
+            (0x78, 17, None),
+            (0x78, 254, None),
+            (0x78, 1, None),
+            (0x78, 0, None),
+            (0x78, 10_101, None),
+            (0xf000_0000, 3, Some(0x2000_0000)),
+            (u32::MAX, 3, Some(2)),
+            (0, 2, None),
+        ] {
+            assert_eq!(mark(field, table), value, "{field:#x} {table}");
         }
     }
 

@@ -17,6 +17,7 @@ pub mod error;
 pub mod host;
 pub mod layout;
 pub mod names;
+pub mod nat;
 pub mod observe;
 pub mod pod;
 mod sysctl;

@@ -53,6 +53,14 @@ pub fn neighbours() -> Result<Vec<Neighbour>, ApplyError> {
     Ok(dump.messages.iter().filter_map(neighbour).collect())
 }
 
+/// The number of the packet filter's ruleset: it changes with each transaction, whoever makes it.
+pub fn ruleset_generation() -> Result<u32, ApplyError> {
+    netlink::generation().map_err(|source| ApplyError::Wire {
+        attempt: "ask for the number of the packet filter's ruleset".into(),
+        source,
+    })
+}
+
 /// A socket in the calling thread's namespace.
 pub(crate) fn open() -> Result<Socket, ApplyError> {
     Socket::open().map_err(|source| ApplyError::Wire {

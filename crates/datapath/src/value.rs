@@ -105,6 +105,7 @@ pub struct Rule {
     pub table: RouteTable,
 }
 
+/// Some bits of a mark: `value` has none outside `mask`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
     pub value: u32,

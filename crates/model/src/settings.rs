@@ -44,6 +44,33 @@ pub enum Mode {
     Prefix,
 }
 
+/// Who translates the addresses of pods that talk to the world outside the VPC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snat {
+    /// This node: the pod's address becomes the node's own.
+    Node(RandomizeSnat),
+    /// Somebody behind it (`AWS_VPC_K8S_CNI_EXTERNALSNAT`): packets leave with the pod's address.
+    External,
+}
+
+impl Default for Snat {
+    fn default() -> Self {
+        Self::Node(RandomizeSnat::Prng)
+    }
+}
+
+/// `AWS_VPC_K8S_CNI_RANDOMIZESNAT`: how the node chooses the source port of a translated flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RandomizeSnat {
+    /// A pseudo-random number.
+    #[default]
+    Prng,
+    /// A hash of the flow.
+    HashRandom,
+    /// The pod's own port, when it is free.
+    None,
+}
+
 /// What the node's machine is configured with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSettings {
