@@ -223,8 +223,14 @@ impl Node {
         result: Result<InstanceMetadata, String>,
         out: &mut Out<'_>,
     ) {
+        if self.is_serving() {
+            self.ranges_read(&result, out);
+            if let Ok(metadata) = result {
+                self.take_hint(&metadata, out.boot());
+            }
+            return;
+        }
         match result {
-            Ok(metadata) if self.is_serving() => self.take_hint(&metadata, out.boot()),
             Ok(metadata) => {
                 self.world.groups = metadata.groups.clone();
                 self.world.metadata = Some(metadata);

@@ -77,6 +77,10 @@ pub enum Answer {
 pub struct HostDesired {
     /// The primary ENI's hardware address: its link gets the MTU and loose reverse-path filtering.
     pub primary: Mac,
+    /// Its primary address, which is the node's own: what pods' flows out of the VPC are translated to.
+    pub address: Ipv4Addr,
+    /// Every range of the VPC, ascending: what pods reach with their own addresses.
+    pub vpc: Vec<Ipv4Network>,
     /// Every other ENI that pods use or will use.
     pub enis: Vec<HostEni>,
     /// Primary addresses of ENIs that are gone: rules that name them are removed.

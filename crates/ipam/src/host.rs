@@ -8,6 +8,7 @@ use crate::event::HostReport;
 use crate::lifecycle::Step;
 use crate::node::{Node, Out};
 use crate::notice::Notice;
+use crate::ranges::sorted;
 use model::id::EniId;
 use pool::eni::{Eni, EniState};
 use std::collections::BTreeSet;
@@ -54,6 +55,8 @@ impl Node {
         self.host.gone.retain(|address| !returned(address));
         let desired = HostDesired {
             primary: metadata.primary_mac,
+            address: metadata.local_ipv4,
+            vpc: sorted(&metadata.vpc_cidrs),
             enis,
             gone: self.host.gone.clone(),
             leftovers: self.host.leftovers.clone(),

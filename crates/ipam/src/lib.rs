@@ -26,6 +26,7 @@ mod observe;
 mod operations;
 mod outcome;
 mod plan;
+mod ranges;
 mod refresh;
 mod refuse;
 mod release;

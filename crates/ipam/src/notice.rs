@@ -1,5 +1,6 @@
 //! What people should be told: a closed set, so that logs and metrics have fixed names. Must not: format log lines.
 
+use ipnetwork::Ipv4Network;
 use model::call::{Action, Call};
 use model::id::EniId;
 use model::pod::{PodKey, PodName};
@@ -162,6 +163,10 @@ pub enum Notice {
         /// When it is retried.
         retry: Duration,
     },
+    /// The VPC has other ranges than before: these.
+    RangesChanged(Vec<Ipv4Network>),
+    /// The VPC's ranges could not be read again, and why; the known ones stay.
+    RangesUnread(String),
     /// A completion for an operation that is not in flight was dropped.
     UnknownCompletion,
     /// An action is not tried for a while.

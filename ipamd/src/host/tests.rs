@@ -56,6 +56,8 @@ fn desired() -> HostDesired {
     };
     HostDesired {
         primary: Mac([2, 0, 0, 0, 0, 0]),
+        address: "10.0.0.4".parse().unwrap(),
+        vpc: vec!["10.0.0.0/16".parse().unwrap()],
         enis: vec![eni],
         gone: vec![],
         leftovers: vec![],

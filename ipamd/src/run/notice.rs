@@ -138,6 +138,13 @@ fn tell_node(notice: &Notice) {
                 "a state file cannot be written"
             );
         }
+        Notice::RangesChanged(ranges) => info!(?ranges, "the VPC has other address ranges"),
+        Notice::RangesUnread(error) => {
+            warn!(
+                error,
+                "the VPC's address ranges cannot be read again; the known ones stay"
+            )
+        }
         Notice::UnknownCompletion => warn!("a completion of an unknown operation was dropped"),
         Notice::BackingOff { action, retry } => {
             warn!(

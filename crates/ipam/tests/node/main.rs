@@ -11,6 +11,7 @@ mod harness;
 mod late;
 mod leftovers;
 mod limit;
+mod ranges;
 mod reasons;
 mod recovery;
 mod requests;

@@ -70,7 +70,10 @@ const PLAIN: &[(&str, Action)] = &[
     ("delete a waiting pod", Action::DeleteWaiting),
     ("reboot", Action::Reboot),
     ("others leave the subnet", Action::EmptySubnet),
-    ("an operator unassigns an address", Action::OperatorUnassigns),
+    (
+        "an operator unassigns an address",
+        Action::OperatorUnassigns,
+    ),
     ("an operator detaches an ENI", Action::OperatorDetaches),
     ("rest", Action::Rest),
 ];
