@@ -9,6 +9,7 @@ use crate::console::Console;
 use crate::daemon::{self, World};
 use crate::host::kernel::HostKernel;
 use crate::restore::{Paths, restore};
+use crate::serve::grpc::WayOut;
 use crate::watch as kernel_watch;
 use anyhow::Context;
 use config::Config;
@@ -55,6 +56,10 @@ fn world(config: &Config, console: Console) -> anyhow::Result<World> {
         identity,
         console,
         policy_mode: config.process.policy_mode.clone(),
+        way_out: WayOut {
+            snat: config.host.snat,
+            excluded: config.host.snat_excluded.clone(),
+        },
     })
 }
 

@@ -11,7 +11,8 @@ use crate::restore::{Paths, with_causes};
 use crate::run::ec2::Ec2;
 use crate::run::imds::{self, Identity, Imds};
 use crate::run::{Runners, disk};
-use crate::serve::{grpc::Api, health, serve};
+use crate::serve::grpc::{Api, WayOut};
+use crate::serve::{health, serve};
 use anyhow::{Context, anyhow};
 use ipam::event::Event;
 use ipam::node::Node;
@@ -46,6 +47,8 @@ pub struct World {
     pub console: Console,
     /// What the network policy agent is told when it asks for the node's mode.
     pub policy_mode: String,
+    /// What plugins are told of pods' way out.
+    pub way_out: WayOut,
 }
 
 /// Runs `node` until `stop` is over, then answers who still waits. The socket is bound before the first effect; a folder
@@ -64,7 +67,8 @@ pub async fn run(
     let disk = disk::Runner::spawn(&paths.checkpoint, &paths.journal)
         .context("start the threads that write")?;
     let (inbox, events, requests) = inbox(INBOX);
-    let api = Api::new(requests, world.identity.subscribe(), world.policy_mode);
+    let (policy_mode, way_out) = (world.policy_mode, world.way_out);
+    let api = Api::new(requests, world.identity.subscribe(), policy_mode, way_out);
     let (health, reporter) = health::service().await;
     let (desired, wanted) = watch::channel(None);
     let host = Host {

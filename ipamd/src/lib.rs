@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod host;
 pub mod inbox;
 pub mod log;
+pub mod nft;
 pub mod owner;
 pub mod restore;
 pub mod run;

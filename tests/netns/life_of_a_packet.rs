@@ -20,7 +20,7 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 }
 
 #[test]
-fn a_pod_on_each_of_two_enis_gives_upstreams_rules_and_tables_and_nothing_else() {
+fn a_pod_on_each_of_two_enis_gives_upstreams_rules_and_tables_and_one_more() {
     // A t3.nano has two ENIs with one secondary address each.
     let stage = Stage::one("netns/life-of-a-packet", "t3.nano");
     let daemon = stage.daemon(0, &[]);
@@ -35,6 +35,7 @@ fn a_pod_on_each_of_two_enis_gives_upstreams_rules_and_tables_and_nothing_else()
         format!("512: from all to {pod_a} lookup main"),
         format!("512: from all to {pod_b} lookup main"),
         "1024: from all fwmark 0x80/0x80 lookup main".to_owned(),
+        "1025: from all fwmark 0x8/0x78 lookup 2".to_owned(),
         format!("1536: from {pod_b} lookup 2"),
         format!("32765: from {s} lookup 2"),
         "32766: from all lookup main".to_owned(),

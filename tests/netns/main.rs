@@ -13,6 +13,8 @@ mod full_disk;
 mod growth;
 mod life_of_a_packet;
 mod logs;
+mod nat;
+mod node_port;
 mod raw;
 mod restart;
 mod sandboxes;

@@ -16,12 +16,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const TAIL: usize = 40;
 const WIDTH: usize = 240;
 /// State of a node that is written down when a test fails: file name, command.
-const LOOKS: [(&str, &[&str]); 5] = [
+const LOOKS: [(&str, &[&str]); 7] = [
     ("links", &["ip", "-j", "-d", "link"]),
     ("addresses", &["ip", "-j", "address"]),
     ("routes", &["ip", "-j", "route", "show", "table", "all"]),
     ("rules", &["ip", "-j", "rule"]),
     ("neighbours", &["ip", "-j", "neigh"]),
+    ("ruleset", &["nft", "-j", "list", "ruleset"]),
+    ("connections", &["conntrack", "-L", "-o", "xml"]),
 ];
 /// The daemon's files as a node sees them.
 const STATE: [&str; 2] = ["run/aws-node/ipam.json", "run/aws-node/intents.json"];

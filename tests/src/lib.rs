@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod demo;
 pub mod evidence;
 pub mod expect;
+pub mod filter;
 pub mod kernel;
 pub mod kill;
 pub mod percentile;

@@ -12,7 +12,6 @@ fn refused_variables_are_named_all_at_once_and_nothing_is_touched() {
         ("ENABLE_POD_ENI", "true"),
         ("ENABLE_MULTI_NIC", "true"),
         ("NETWORK_POLICY_ENFORCING_MODE", "strict"),
-        ("AWS_VPC_K8S_CNI_EXTERNALSNAT", "true"),
         ("IP_COOLDOWN_PERIOD", "soon"),
         ("AWS_VPC_ENI_MTU", "90001"),
     ];

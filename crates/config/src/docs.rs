@@ -59,10 +59,11 @@ fn bad(row: &Variable) -> &'static str {
         (OnBad::Refused, Kind::Integer { .. }) => "refused; empty: fallback",
         (OnBad::Refused, _) => "refused",
         (OnBad::Fallback, Kind::Text(check)) if check("\u{0}").is_ok() => "none is bad",
-        (OnBad::Fallback, Kind::Text(_) | Kind::SoftBool) => "fallback",
-        (OnBad::Fallback, Kind::StrictBool | Kind::Integer { .. } | Kind::Mark | Kind::Word(_)) => {
-            "fallback (also empty)"
-        }
+        (OnBad::Fallback, Kind::Text(_) | Kind::Exactly(_) | Kind::SoftBool) => "fallback",
+        (
+            OnBad::Fallback,
+            Kind::StrictBool | Kind::Integer { .. } | Kind::Mark | Kind::Field | Kind::Word(_),
+        ) => "fallback (also empty)",
     }
 }
 

@@ -2,6 +2,7 @@
 //! (operations.md §1.3). Must not: touch a link or a file.
 
 use crate::variable::{Kind, Variable};
+use ipnetwork::Ipv4Network;
 
 const MTU: Kind = Kind::Integer {
     least: 576,
@@ -36,46 +37,51 @@ pub const VETH_PREFIX: Variable = Variable::row(
 pub const NODE_PORT_SUPPORT: Variable = Variable::soft(
     "AWS_VPC_CNI_NODE_PORT_SUPPORT",
     "true",
-    "Answers to NodePort connections leave through the primary ENI.",
+    "Answers to NodePort connections leave through the ENI that they came in by.",
 );
-/// Mark of NodePort connections.
+/// Mark of NodePort connections and of flows that the node translates.
 pub const CONNMARK: Variable = Variable::row(
     "AWS_VPC_K8S_CNI_CONNMARK",
     Kind::Mark,
     "0x80",
-    "Bit of the connection mark that returns NodePort traffic to the primary ENI.",
-)
-.only_default("another connection mark than 0x80");
+    "Bit of the mark (several are used as one) of connections that belong to the primary ENI: NodePort connections that \
+     came in by it, and pods' flows that the node translates. No other bit is touched.",
+);
+/// Marks of NodePort connections of the other ENIs.
+pub const ENI_MARK: Variable = Variable::row(
+    "ENI_MARK",
+    Kind::Field,
+    "0x78",
+    "Bits of the mark that say by which other ENI a NodePort connection came in; nothing else is marked with them. 0 \
+     leaves them alone: answers then leave by the pod's ENI. Not upstream's.",
+);
 /// No SNAT on the node.
 pub const EXTERNAL_SNAT: Variable = Variable::soft(
     "AWS_VPC_K8S_CNI_EXTERNALSNAT",
     "false",
-    "Leave address translation to a NAT gateway. The node's own translation is not built yet: whatever this says, \
-     pods reach only what routes their addresses.",
-)
-.only_default("external SNAT");
+    "Leave address translation to a NAT gateway: what pods send leaves by their own ENI, with their own address.",
+);
 /// Ranges without SNAT.
 pub const EXCLUDE_SNAT_CIDRS: Variable = Variable::text(
     "AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS",
     "",
-    "IPv4 ranges, separated by commas, that are reached without address translation.",
-)
-.only_default("ranges without SNAT");
+    "IPv4 ranges, separated by commas, that pods reach with their own address, as they reach the VPC's. What is not an \
+     IPv4 range is left out and reported.",
+);
 /// Port choice of SNAT.
 pub const RANDOMIZE_SNAT: Variable = Variable::row(
     "AWS_VPC_K8S_CNI_RANDOMIZESNAT",
-    Kind::Word(&["prng", "hashrandom", "none"]),
+    Kind::Exactly(&["prng", "hashrandom", "none"]),
     "prng",
-    "How address translation chooses ports.",
-)
-.only_default("another choice of SNAT ports than prng");
+    "How address translation chooses ports: at random, by a hash of the flow, or the pod's own where it is free.",
+);
 /// Ranges by the primary ENI.
 pub const EXTERNAL_SERVICE_CIDRS: Variable = Variable::text(
     "AWS_EXTERNAL_SERVICE_CIDRS",
     "",
-    "IPv4 ranges, separated by commas, that are always reached through the main table.",
-)
-.only_default("ranges always reached through the main table");
+    "IPv4 ranges, separated by commas, that are always reached through the main table. What is not an IPv4 range is left \
+     out and reported.",
+);
 /// IPv6 from IPv4 pods.
 pub const ENABLE_V6_EGRESS: Variable = Variable::soft(
     "ENABLE_V6_EGRESS",
@@ -181,6 +187,7 @@ pub const ROWS: &[Variable] = &[
     VETH_PREFIX,
     NODE_PORT_SUPPORT,
     CONNMARK,
+    ENI_MARK,
     EXTERNAL_SNAT,
     EXCLUDE_SNAT_CIDRS,
     RANDOMIZE_SNAT,
@@ -217,6 +224,29 @@ fn veth_prefix(text: &str) -> Result<(), &'static str> {
     }
 }
 
+/// The IPv4 ranges of a list, without host bits, and its other entries.
+pub(crate) fn ranges(list: &str) -> (Vec<Ipv4Network>, Vec<String>) {
+    let entries = list.split(',').map(str::trim);
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for entry in entries.filter(|_| !list.is_empty()) {
+        match range(entry) {
+            Some(range) => good.push(range),
+            None => bad.push(entry.to_owned()),
+        }
+    }
+    (good, bad)
+}
+
+/// Go's form alone: `address/length`. The library would also take a lone address and a netmask.
+fn range(entry: &str) -> Option<Ipv4Network> {
+    let (address, length) = entry.split_once('/')?;
+    if !length.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let range = Ipv4Network::new(address.parse().ok()?, length.parse().ok()?).ok()?;
+    Ipv4Network::new(range.network(), range.prefix()).ok()
+}
+
 fn plugin_log_file(text: &str) -> Result<(), &'static str> {
     if text == "stdout" {
         Err("standard output carries the plugin's result; want a path or stderr")
@@ -237,5 +267,26 @@ mod tests {
         for good in ["eni", "e", "pod1", "a-_b", "a.b", "é"] {
             assert_eq!(veth_prefix(good), Ok(()), "{good}");
         }
+    }
+
+    #[test]
+    fn lists_of_ranges_are_upstreams() {
+        let (good, bad) = ranges(
+            "10.12.3.4/16, 172.16.0.0/12 ,,::/0,10.0.0.1,10.0.0.0/255.0.0.0,1.2.3.4/+8,0.0.0.0/0,1.2.3.4/33",
+        );
+        let good: Vec<_> = good.iter().map(ToString::to_string).collect();
+        assert_eq!(good, ["10.12.0.0/16", "172.16.0.0/12", "0.0.0.0/0"]);
+        assert_eq!(
+            bad,
+            [
+                "",
+                "::/0",
+                "10.0.0.1",
+                "10.0.0.0/255.0.0.0",
+                "1.2.3.4/+8",
+                "1.2.3.4/33"
+            ]
+        );
+        assert_eq!(ranges(""), (vec![], vec![]));
     }
 }

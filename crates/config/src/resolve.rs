@@ -4,7 +4,8 @@
 use crate::process::{LogFile, LogLevel, ProcessSettings};
 use crate::variable::{Effect, OnBad, UNBOUNDED, Value, Variable};
 use crate::{cluster, eni, host, pool, process};
-use model::settings::{Mode, NodeSettings, WarmTargets};
+use ipnetwork::Ipv4Network;
+use model::settings::{Mode, NodeSettings, RandomizeSnat, Snat, WarmTargets};
 use model::time::Duration;
 use std::collections::BTreeMap;
 
@@ -28,6 +29,14 @@ pub struct HostSettings {
     pub node_port_support: bool,
     /// `AWS_VPC_K8S_CNI_CONNMARK`.
     pub connmark: u32,
+    /// `ENI_MARK`: none of `connmark`'s bits; 0 is off.
+    pub eni_mark: u32,
+    /// `AWS_VPC_K8S_CNI_EXTERNALSNAT` and `AWS_VPC_K8S_CNI_RANDOMIZESNAT`.
+    pub snat: Snat,
+    /// `AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS`, without host bits.
+    pub snat_excluded: Vec<Ipv4Network>,
+    /// `AWS_EXTERNAL_SERVICE_CIDRS`, without host bits.
+    pub external_services: Vec<Ipv4Network>,
     /// `AWS_VPC_K8S_CNI_VETHPREFIX`, 1 to 4 characters.
     pub veth_prefix: String,
 }
@@ -128,6 +137,13 @@ impl Reader<'_> {
             let why = format!("tag {key:?} is dropped: keys with k8s.amazonaws.com are reserved");
             self.fall_back(&eni::ADDITIONAL_ENI_TAGS, "the other tags".to_owned(), why);
         }
+        for row in [&host::EXCLUDE_SNAT_CIDRS, &host::EXTERNAL_SERVICE_CIDRS] {
+            for entry in host::ranges(self.text(row)).1 {
+                let why = format!("{entry:?} is left out: want an IPv4 range like 10.0.0.0/8");
+                self.fall_back(row, "the other ranges".to_owned(), why);
+            }
+        }
+        self.keep_marks_apart();
         let set = self
             .raw
             .get(host::POD_MTU.name)
@@ -153,6 +169,30 @@ impl Reader<'_> {
             // Nobody is to be called for a pod, and nobody is.
             _ => {}
         }
+    }
+
+    /// The mark of the primary ENI is upstream's and wins.
+    fn keep_marks_apart(&mut self) {
+        let (mark, field) = (self.number(&host::CONNMARK), self.number(&host::ENI_MARK));
+        if mark & field == 0 {
+            return;
+        }
+        self.values.insert(host::ENI_MARK.name, Value::Integer(0));
+        let named = self.raw.contains_key(host::ENI_MARK.name);
+        let why = format!(
+            "{}={mark:#x} and {}={field:#x} have bits in common",
+            host::CONNMARK.name,
+            host::ENI_MARK.name
+        );
+        let (row, used) = if named {
+            (&host::ENI_MARK, "0".to_owned())
+        } else {
+            (
+                &host::CONNMARK,
+                format!("{mark:#x} with {}=0", host::ENI_MARK.name),
+            )
+        };
+        self.fall_back(row, used, why);
     }
 
     fn config(&self) -> Config {
@@ -188,8 +228,23 @@ impl Reader<'_> {
             eni_mtu: self.number(&host::ENI_MTU),
             node_port_support: self.switch(&host::NODE_PORT_SUPPORT),
             connmark: self.number(&host::CONNMARK),
+            eni_mark: self.number(&host::ENI_MARK),
+            snat: self.snat(),
+            snat_excluded: host::ranges(self.text(&host::EXCLUDE_SNAT_CIDRS)).0,
+            external_services: host::ranges(self.text(&host::EXTERNAL_SERVICE_CIDRS)).0,
             veth_prefix: self.text(&host::VETH_PREFIX).to_owned(),
         }
+    }
+
+    fn snat(&self) -> Snat {
+        if self.switch(&host::EXTERNAL_SNAT) {
+            return Snat::External;
+        }
+        Snat::Node(match self.text(&host::RANDOMIZE_SNAT) {
+            "none" => RandomizeSnat::None,
+            "hashrandom" => RandomizeSnat::HashRandom,
+            _ => RandomizeSnat::Prng,
+        })
     }
 
     fn process(&self) -> ProcessSettings {

@@ -37,8 +37,12 @@ pub enum Kind {
     },
     /// A Go integer literal of any base (`0x80`, `0b1`, `0o17`, `017`, `1_000`) that fits a mark: 1 to 2^32 - 1.
     Mark,
+    /// The same literals: 0, or at least four neighbouring bits of a mark.
+    Field,
     /// One of a few words in any letter case; the value is the word as listed.
     Word(&'static [&'static str]),
+    /// One of a few words exactly as listed; the empty string means the default.
+    Exactly(&'static [&'static str]),
     /// Any text that the function accepts (its error says what is wanted); the empty string means the default.
     Text(fn(&str) -> Result<(), &'static str>),
 }
@@ -68,9 +72,9 @@ pub enum Effect {
 pub enum Value {
     /// Of the two boolean kinds.
     Bool(bool),
-    /// Of `Integer` and `Mark`.
+    /// Of `Integer`, `Mark` and `Field`.
     Integer(i64),
-    /// Of `Word` and `Text`.
+    /// Of `Word`, `Exactly` and `Text`.
     Text(String),
 }
 
@@ -141,7 +145,9 @@ impl Variable {
     /// Reads `raw`; the error says what a good value looks like.
     pub fn parse(&self, raw: Option<&str>) -> Result<Value, String> {
         match (raw, self.kind) {
-            (None, _) | (Some(""), Kind::SoftBool | Kind::Text(_)) => Ok(self.default_value()),
+            (None, _) | (Some(""), Kind::SoftBool | Kind::Exactly(_) | Kind::Text(_)) => {
+                Ok(self.default_value())
+            }
             (Some(text), kind) => kind.parse(text),
         }
     }
@@ -158,7 +164,9 @@ impl Kind {
             } => format!("integer ≥ {least}"),
             Self::Integer { least, most } => format!("integer {least}–{most}"),
             Self::Mark => "integer literal, 1 to 2^32 - 1".to_owned(),
+            Self::Field => "integer literal, 0 or neighbouring bits, at least 4".to_owned(),
             Self::Word(words) => format!("one of `{}`", words.join("`, `")),
+            Self::Exactly(words) => format!("one of `{}`, in this letter case", words.join("`, `")),
             Self::Text(_) => "text".to_owned(),
         }
     }
@@ -178,6 +186,15 @@ impl Kind {
                 }
                 Some(_) | None => Err(format!("want an {}", self.name())),
             },
+            Self::Field => match go_literal(text).map(u32::try_from) {
+                Some(Ok(field)) if is_field(field) => Ok(Value::Integer(field.into())),
+                Some(_) | None => Err(format!("want an {}", self.name())),
+            },
+            Self::Exactly(words) if !words.contains(&text) => Err(format!(
+                "want one of {}, in this letter case",
+                words.join(", ")
+            )),
+            Self::Exactly(_) => Ok(Value::Text(text.to_owned())),
             Self::Word(words) => match words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
                 Some(word) => Ok(Value::Text((*word).to_owned())),
                 None => Err(format!("want one of {}", words.join(", "))),
@@ -209,6 +226,12 @@ fn boolean(text: &str) -> Option<bool> {
 fn decimal(text: &str) -> Option<i64> {
     // Rust's parser takes exactly Go's decimal form: one optional sign, then digits only.
     text.parse().ok()
+}
+
+/// Nothing, or one run of bits that can hold any position of an ENI on its card.
+fn is_field(bits: u32) -> bool {
+    let run = bits >> bits.trailing_zeros().min(31);
+    bits == 0 || (run.count_ones() >= 4 && run.trailing_ones() == run.count_ones())
 }
 
 /// Go's base-0 integers: a prefix names the base, a leading 0 alone is octal, single underscores may separate digits.
@@ -323,6 +346,33 @@ mod tests {
         ] {
             assert!(Kind::Mark.parse(bad).is_err(), "{bad:?} was accepted");
         }
+    }
+
+    #[test]
+    fn a_field_is_nothing_or_one_run_of_at_least_four_bits() {
+        for (text, bits) in [
+            ("0", 0),
+            ("0x78", 0x78),
+            ("0xf0000000", 0xf000_0000),
+            ("0xffffffff", 0xffff_ffff),
+            ("15", 15),
+        ] {
+            assert_eq!(Kind::Field.parse(text), Ok(Value::Integer(bits)), "{text}");
+        }
+        for bad in ["", "-1", "7", "0x1078", "0x80", "0x1e00000000", "0x5555"] {
+            assert!(Kind::Field.parse(bad).is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn exact_words_keep_their_letter_case() {
+        let row = Variable::row("X", Kind::Exactly(&["prng", "none"]), "prng", "");
+        assert_eq!(row.parse(Some("none")), Ok(Value::Text("none".into())));
+        assert_eq!(row.parse(Some("")), Ok(Value::Text("prng".into())));
+        assert_eq!(
+            row.parse(Some("None")),
+            Err("want one of prng, none, in this letter case".to_owned())
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::console::Line;
 use crate::restore::restore;
 use crate::testing::Folder;
 use account::Account;
-use model::settings::NodeSettings;
+use model::settings::{NodeSettings, Snat};
 use rpc::wire::config_server_backend_client::ConfigServerBackendClient;
 use rpc::wire::{AddNetworkReply, AddNetworkRequest, DelNetworkRequest};
 use std::collections::BTreeSet;
@@ -51,6 +51,14 @@ impl Rig {
 
     /// Also what it says on its console.
     fn start_heard(&self) -> (Running, Receiver<Line>) {
+        self.raise(WayOut::default())
+    }
+
+    fn start_with(&self, way_out: WayOut) -> Running {
+        self.raise(way_out).0
+    }
+
+    fn raise(&self, way_out: WayOut) -> (Running, Receiver<Line>) {
         let (console, said) = Console::channel();
         let (paths, account) = (self.paths(), Arc::clone(&self.account));
         let node = Node::new(self.settings.clone(), restore(&paths).unwrap(), 1);
@@ -62,6 +70,7 @@ impl Rig {
             identity: watch::channel(None).0,
             console,
             policy_mode: "standard".into(),
+            way_out,
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
@@ -155,6 +164,31 @@ fn address(reply: &AddNetworkReply) -> String {
         panic!("{reply:?}")
     };
     allocation.i_pv4_addr.clone()
+}
+
+#[test]
+fn plugins_are_told_who_translates_and_what_is_reached_without() {
+    let excluded = || vec!["172.16.0.0/12".parse().unwrap()];
+    for (snat, external, told) in [
+        (
+            Snat::default(),
+            false,
+            &["10.0.0.0/16", "172.16.0.0/12"][..],
+        ),
+        (Snat::External, true, &["10.0.0.0/16"][..]),
+    ] {
+        test(async {
+            let rig = Rig::new();
+            let daemon = rig.start_with(WayOut {
+                snat,
+                excluded: excluded(),
+            });
+            let reply = rig.client().await.add(add(1), LONG).await.unwrap();
+            assert_eq!(reply.use_external_snat, external);
+            assert_eq!(reply.vp_cv4_cid_rs, told);
+            daemon.stop().await;
+        });
+    }
 }
 
 #[test]
@@ -419,6 +453,7 @@ fn a_checkpoint_that_cannot_be_written_refuses_the_pod_with_that_reason() {
             identity: watch::channel(None).0,
             console: Console::channel().0,
             policy_mode: "standard".into(),
+            way_out: WayOut::default(),
         };
         let daemon =
             tokio::spawn(async move { run(node, &paths, world, std::future::pending()).await });

@@ -8,7 +8,9 @@ use crate::inbox::{AskError, Requests};
 use crate::run::imds::Identity;
 use ipam::effect::Answer;
 use ipam::event::Request as Ask;
+use ipnetwork::Ipv4Network;
 use model::reason::Reason;
+use model::settings::Snat;
 use model::time::Instant;
 use rpc::convert::{AddAnswer, BadRequest, Placement};
 use rpc::reason::{refuse_add, refuse_del, unknown_pod};
@@ -34,31 +36,48 @@ pub struct Api {
     requests: Requests,
     identity: watch::Receiver<Identity>,
     policy_mode: String,
+    way_out: WayOut,
+}
+
+/// What plugins are told of pods' way out of the VPC; those of old releases set it up themselves.
+#[derive(Debug, Clone, Default)]
+pub struct WayOut {
+    /// Who translates addresses.
+    pub snat: Snat,
+    /// Ranges that are reached without translation besides the VPC's.
+    pub excluded: Vec<Ipv4Network>,
 }
 
 impl Api {
-    /// Asks through `requests`, describes the node by `identity` and to the policy agent by `policy_mode`. Replies for
-    /// pods name no mode: the plugin would call the agent for each, and fail the pod where none runs.
+    /// Asks through `requests`, describes the node by `identity` and `way_out`, and to the policy agent by
+    /// `policy_mode`. Replies for pods name no mode: the plugin would call the agent for each, and fail the pod where
+    /// none runs.
     pub fn new(
         requests: Requests,
         identity: watch::Receiver<Identity>,
         policy_mode: String,
+        way_out: WayOut,
     ) -> Self {
         Self {
             requests,
             identity,
             policy_mode,
+            way_out,
         }
     }
 
     fn added(&self, placement: Placement) -> AddNetworkReply {
         let identity = self.identity.borrow().clone();
-        let vpc_cidrs = identity
+        let mut vpc_cidrs = identity
             .map(|identity| identity.vpc_cidrs.clone())
             .unwrap_or_default();
+        let external_snat = self.way_out.snat == Snat::External;
+        if !external_snat {
+            vpc_cidrs.extend(&self.way_out.excluded);
+        }
         AddAnswer {
             placement,
-            external_snat: false,
+            external_snat,
             vpc_cidrs,
         }
         .into()

@@ -92,6 +92,10 @@ fn an_empty_environment_gives_the_defaults() {
         eni_mtu: 9001,
         node_port_support: true,
         connmark: 0x80,
+        eni_mark: 0x78,
+        snat: Snat::Node(RandomizeSnat::Prng),
+        snat_excluded: vec![],
+        external_services: vec![],
         veth_prefix: "eni".to_owned(),
     };
     assert_eq!(config.host, host);
@@ -164,7 +168,14 @@ fn every_value_reaches_its_field() {
         ("AWS_VPC_ENI_MTU", "1500"),
         ("POD_MTU", "1500"),
         ("AWS_VPC_CNI_NODE_PORT_SUPPORT", "0"),
-        ("AWS_VPC_K8S_CNI_CONNMARK", "128"),
+        ("AWS_VPC_K8S_CNI_CONNMARK", "0x40000"),
+        ("ENI_MARK", "0xf000000"),
+        ("AWS_VPC_K8S_CNI_RANDOMIZESNAT", "hashrandom"),
+        (
+            "AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS",
+            "10.9.9.9/8, 172.16.0.0/12",
+        ),
+        ("AWS_EXTERNAL_SERVICE_CIDRS", "100.64.0.0/10"),
         ("AWS_VPC_K8S_CNI_VETHPREFIX", "pod"),
         ("AWS_VPC_K8S_CNI_LOGLEVEL", "Fatal"),
         ("AWS_VPC_K8S_CNI_LOG_FILE", "stderr"),
@@ -194,7 +205,14 @@ fn every_value_reaches_its_field() {
     let host = HostSettings {
         eni_mtu: 1500,
         node_port_support: false,
-        connmark: 128,
+        connmark: 0x40000,
+        eni_mark: 0xf00_0000,
+        snat: Snat::Node(RandomizeSnat::HashRandom),
+        snat_excluded: vec![
+            "10.0.0.0/8".parse().unwrap(),
+            "172.16.0.0/12".parse().unwrap(),
+        ],
+        external_services: vec!["100.64.0.0/10".parse().unwrap()],
         veth_prefix: "pod".to_owned(),
     };
     assert_eq!(config.host, host);
@@ -234,7 +252,10 @@ fn values_that_upstream_tolerates_fall_back_and_are_reported() {
         ("AWS_VPC_K8S_CNI_EXTERNALSNAT", "yes"),
         ("HTTP_TIMEOUT", "9"),
         ("AWS_VPC_K8S_CNI_CONNMARK", "0"),
+        ("AWS_VPC_K8S_CNI_CONNMARK", "0x100000000"),
+        ("ENI_MARK", "0x1"),
         ("AWS_VPC_K8S_CNI_RANDOMIZESNAT", "dice"),
+        ("AWS_VPC_K8S_CNI_RANDOMIZESNAT", "None"),
         ("AWS_VPC_K8S_CNI_LOGLEVEL", "loud"),
         ("ADDITIONAL_ENI_TAGS", "team=a"),
         ("POD_SECURITY_GROUP_ENFORCING_MODE", "lax"),
@@ -265,6 +286,58 @@ fn a_reserved_tag_is_dropped_with_a_report_and_the_others_stay() {
         "{}",
         fallbacks[0]
     );
+}
+
+#[test]
+fn external_snat_needs_no_choice_of_ports() {
+    for (name, snat) in [
+        ("true", Snat::External),
+        ("T", Snat::External),
+        ("0", Snat::Node(RandomizeSnat::None)),
+    ] {
+        let config = good(&[
+            ("AWS_VPC_K8S_CNI_EXTERNALSNAT", name),
+            ("AWS_VPC_K8S_CNI_RANDOMIZESNAT", "none"),
+        ]);
+        assert_eq!(config.host.snat, snat, "{name}");
+    }
+}
+
+#[test]
+fn ranges_that_are_none_are_left_out_with_a_report_each() {
+    let name = "AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS";
+    let value = "10.0.0.0/8,fd00::/8,x";
+    let (config, fallbacks) = resolve(&map(&[(name, value)])).expect("tolerated");
+    assert_eq!(config.host.snat_excluded, ["10.0.0.0/8".parse().unwrap()]);
+    let said: Vec<_> = fallbacks.iter().map(ToString::to_string).collect();
+    let told = |entry: &str| {
+        format!(
+            "{name}={value}: \"{entry}\" is left out: want an IPv4 range like 10.0.0.0/8; using \"the other ranges\""
+        )
+    };
+    assert_eq!(said, [told("fd00::/8"), told("x")]);
+}
+
+#[test]
+fn a_mark_of_the_primary_eni_that_meets_the_other_enis_field_switches_the_field_off() {
+    let connmark = ("AWS_VPC_K8S_CNI_CONNMARK", "0x40");
+    assert_eq!(
+        fallbacks(&[connmark]),
+        [
+            "AWS_VPC_K8S_CNI_CONNMARK=0x40: AWS_VPC_K8S_CNI_CONNMARK=0x40 and ENI_MARK=0x78 have bits in common; \
+             using \"0x40 with ENI_MARK=0\""
+        ]
+    );
+    assert_eq!(
+        fallbacks(&[connmark, ("ENI_MARK", "0xf0")]),
+        [
+            "ENI_MARK=0xf0: AWS_VPC_K8S_CNI_CONNMARK=0x40 and ENI_MARK=0xf0 have bits in common; using \"0\""
+        ]
+    );
+    let (config, _) = resolve(&map(&[connmark])).expect("tolerated");
+    assert_eq!((config.host.connmark, config.host.eni_mark), (0x40, 0));
+    let config = good(&[connmark, ("ENI_MARK", "0")]);
+    assert_eq!((config.host.connmark, config.host.eni_mark), (0x40, 0));
 }
 
 #[test]
@@ -301,11 +374,6 @@ fn what_is_not_built_is_refused_by_name() {
         ("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", "1"),
         ("ENABLE_MULTI_NIC", "true"),
         ("NETWORK_POLICY_ENFORCING_MODE", "STRICT"),
-        ("AWS_VPC_K8S_CNI_EXTERNALSNAT", "true"),
-        ("AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS", "10.0.0.0/8"),
-        ("AWS_VPC_K8S_CNI_RANDOMIZESNAT", "none"),
-        ("AWS_VPC_K8S_CNI_CONNMARK", "0x40"),
-        ("AWS_EXTERNAL_SERVICE_CIDRS", "10.0.0.0/8"),
         ("ENABLE_IMDS_ONLY_MODE", "true"),
         ("DISABLE_LEAKED_ENI_CLEANUP", "true"),
         ("ANNOTATE_POD_IP", "true"),

@@ -49,6 +49,9 @@ fn node() -> BTreeSet<Object> {
         primary: "02:00:00:00:00:10".parse().unwrap(),
         mtu: 9001,
         mark: CONNMARK,
+        marking: true,
+        returns: vec![],
+        external_services: vec![],
     };
     let mut objects = host.objects();
     objects.extend(eth1().addresses(ETH1));
