@@ -14,6 +14,7 @@ mod growth;
 mod life_of_a_packet;
 mod logs;
 mod nat;
+mod nft_program;
 mod node_port;
 mod raw;
 mod restart;

@@ -15,21 +15,21 @@ use std::net::Ipv4Addr;
 
 /// No VPC has it; nobody answers.
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
-const AS_DESIRED: &str = "table of the packet filter is as desired";
-const WRITTEN: &str = "table of the packet filter is written";
+pub(crate) const AS_DESIRED: &str = "table of the packet filter is as desired";
+pub(crate) const WRITTEN: &str = "table of the packet filter is written";
 
 fn primary(eni: &Interface) -> Ipv4Addr {
     eni.primary().unwrap()
 }
 
 /// One on each of two ENIs: a t3.nano has two, with one address for pods each.
-fn pods(stage: &Stage) -> [Pod<'_>; 2] {
+pub(crate) fn pods(stage: &Stage) -> [Pod<'_>; 2] {
     ["web-0", "web-1"].map(|name| stage.pod(0, name))
 }
 
 /// Waits until the daemon's table has these words, and returns it.
 #[track_caller]
-fn table_with(node: &Node, words: &str) -> String {
+pub(crate) fn table_with(node: &Node, words: &str) -> String {
     eventually(&format!("the table has {words:?}"), PATIENCE, || {
         let table = node.table(TABLE, Handles::Hidden).unwrap_or_default();
         when(table, |table| table.contains(words))
@@ -354,33 +354,4 @@ fn t27_other_programs_bits_of_packets_and_connections_are_left_alone() {
     let mark = format!(" mark={} ", 0xabc5_ff87_u32);
     assert_eq!(flows.len(), 2);
     assert!(flows.iter().all(|flow| flow.contains(&mark)), "{flows:?}");
-}
-
-#[test]
-fn without_nft_pods_are_served_the_lack_is_named_and_the_table_comes_when_it_can() {
-    let stage = Stage::one("netns/nat-without", "t3.nano");
-    let node = stage.node(0);
-    let mount = |arguments: &[&str]| {
-        let said = node.run(|| lab::command::run(arguments, ""));
-        said.unwrap().unwrap();
-    };
-    mount(&["mount", "--bind", "/dev/null", "/usr/sbin/nft"]);
-    let daemon = stage.daemon(0, &[]);
-    let (first, second) = (stage.pod(0, "web-0"), stage.pod(0, "web-1"));
-    reaches(&first, second.address, 1);
-    let told = daemon.says("host network is not as desired; trying again", |line| {
-        line["error"]
-            .as_str()
-            .is_some_and(|error| error.contains("nft"))
-    });
-    assert_eq!(told["level"], "warn");
-    assert!(
-        told["error"]
-            .as_str()
-            .unwrap()
-            .starts_with("address translation: "),
-        "{told}"
-    );
-    mount(&["umount", "/usr/sbin/nft"]);
-    table_with(node, "\"ens6\"");
 }
