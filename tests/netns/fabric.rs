@@ -216,6 +216,15 @@ fn a_killed_lab_leaves_nothing_that_the_next_one_does_not_remove() {
     };
     let before = machine_links();
     let said = lab(&["up", "--name", "killed"]);
+    for shown in [
+        "public 192.0.2.10",
+        "internet",
+        "peer",
+        "premises",
+        "203.0.113.0/24",
+    ] {
+        assert!(said.contains(shown), "{shown}: {said}");
+    }
     let process = said
         .split("(process ")
         .nth(1)
@@ -234,7 +243,10 @@ fn a_killed_lab_leaves_nothing_that_the_next_one_does_not_remove() {
     });
     let new: Vec<_> = machine_links().difference(&before).cloned().collect();
     assert!(new.is_empty(), "{new:?}");
-    assert!(lab(&["status"]).contains("no lab is up"));
+    // A process that was killed has no command line any more while it still closes its devices.
+    eventually("no lab is up", WAIT, || {
+        when(lab(&["status"]), |said| said.contains("no lab is up"))
+    });
     let left = || {
         fs::read_dir(folder.join("vpc-lab"))
             .unwrap()

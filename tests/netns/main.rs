@@ -16,6 +16,7 @@ mod logs;
 mod nat;
 mod nft_program;
 mod node_port;
+mod outside;
 mod raw;
 mod restart;
 mod sandboxes;

@@ -15,7 +15,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Lines of the timeline that a failing test prints, and characters of each.
 const TAIL: usize = 40;
 const WIDTH: usize = 240;
-/// State of a node that is written down when a test fails: file name, command.
+/// State of a node that is written down when a test fails: file name, command. A program that the machine lacks leaves
+/// its error there.
 const LOOKS: [(&str, &[&str]); 7] = [
     ("links", &["ip", "-j", "-d", "link"]),
     ("addresses", &["ip", "-j", "address"]),
@@ -23,7 +24,7 @@ const LOOKS: [(&str, &[&str]); 7] = [
     ("rules", &["ip", "-j", "rule"]),
     ("neighbours", &["ip", "-j", "neigh"]),
     ("ruleset", &["nft", "-j", "list", "ruleset"]),
-    ("connections", &["conntrack", "-L", "-o", "xml"]),
+    ("connections", &["conntrack", "-L", "-o", "extended,id"]),
 ];
 /// The daemon's files as a node sees them.
 const STATE: [&str; 2] = ["run/aws-node/ipam.json", "run/aws-node/intents.json"];

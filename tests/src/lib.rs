@@ -13,6 +13,7 @@ pub mod expect;
 pub mod filter;
 pub mod kernel;
 pub mod kill;
+pub mod mirrors;
 pub mod percentile;
 pub mod progress;
 pub mod stage;

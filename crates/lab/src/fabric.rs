@@ -1,12 +1,11 @@
-//! The VPC's network in user space: each attached ENI is a TAP device in its node's namespace, one thread carries
-//! frames between them, another makes links follow EC2's state. Driven by `scene`.
+//! The VPC's network in user space: each attached ENI is a TAP device in its node's namespace, each network beyond the
+//! VPC is one more; one thread carries frames between them, another makes links follow EC2's state. Driven by `scene`.
 //! Must not: decide what is attached or allowed (`vpc` does), configure addresses (the node's operating system does).
 //!
 //! A TAP device lives exactly as long as its file descriptor: when the process of a lab ends, however it ends, so do
 //! all links.
 
 pub mod counters;
-pub mod flows;
 pub mod frame;
 mod link;
 mod router;
@@ -22,7 +21,9 @@ use router::Router;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use vpc::Vpc;
+use switch::Port;
+use tappers::linux::Tap;
+use vpc::{End, Side, Vpc};
 
 /// The account that fabric, EC2 endpoint and IMDS share.
 pub type SharedVpc = Arc<Mutex<Vpc>>;
@@ -71,6 +72,11 @@ impl Fabric {
         {
             let _ = answer.recv();
         }
+    }
+
+    /// Carries frames of a network beyond the VPC; the device must be non-blocking.
+    pub(crate) fn border(&self, side: Side, port: Port, tap: Tap) {
+        self.router.plug(End::Side(side), port, tap);
     }
 
     /// Makes links follow EC2's state now instead of at the next look (every 20 ms), and returns when they do.

@@ -1,5 +1,9 @@
 //! The instance metadata service over HTTP, for one instance. Must not: know the tree (`vpc::imds` does).
 
+mod visits;
+
+pub use visits::{Visit, Visits};
+
 use crate::ec2::Door;
 use crate::http::{self, Call, Reply};
 use http_body_util::Full;
@@ -30,7 +34,14 @@ pub async fn serve(
 }
 
 fn answer(instance: &InstanceId, door: &Door, call: &Call) -> (Duration, Reply) {
-    let path = call.path.clone();
+    let (path, method) = (call.path.clone(), call.method.to_string());
+    let mut visit = Visit {
+        at_ms: door.now().0,
+        node: instance.to_string(),
+        method,
+        path: path.clone(),
+        status: 0,
+    };
     let request = match call.method {
         Method::PUT => Request::Put {
             path,
@@ -44,6 +55,8 @@ fn answer(instance: &InstanceId, door: &Door, call: &Call) -> (Duration, Reply) 
     };
     let now = door.now();
     let response = door.account().imds(now, instance, request);
+    visit.status = response.status;
+    door.visits.add(visit);
     let mut reply = Response::builder()
         .status(response.status)
         .header("content-type", "text/plain")

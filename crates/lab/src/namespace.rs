@@ -55,6 +55,13 @@ impl Namespaces {
         })
     }
 
+    /// A network namespace alone; everything else stays the machine's.
+    pub fn of_network(network: OwnedFd) -> Self {
+        Self {
+            entries: vec![("net", network)],
+        }
+    }
+
     /// The same with another network namespace: a pod's.
     pub fn with_network(&self, network: &impl AsFd) -> io::Result<Self> {
         let replace = |(kind, fd): &(&'static str, OwnedFd)| {

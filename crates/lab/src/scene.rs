@@ -4,25 +4,32 @@
 //!
 //! Every scene has the same addresses (169.254.169.254, the same subnets): scenes never see each other.
 
+mod account;
+mod beyond;
 pub mod builder;
+mod summary;
+
+pub use summary::{NodeSummary, PlaceSummary};
 
 use crate::doors::Doors;
 use crate::ec2::{Door, Held, Journal, Moment};
 use crate::fabric::Fabric;
 use crate::fabric::counters::Counters;
+use crate::imds::Visits;
 use crate::node::{EC2, Lease, Node, NodeError, Program};
+use crate::outside::{Place, PlaceError};
 use crate::ping::{Ping, PingError, Pinged, ping};
 use crate::reaper::{Folder, FolderError};
 use crate::task::Task;
 use builder::{Boot, SceneBuilder};
 use model::id::{InstanceId, SecurityGroupId, SubnetId};
-use serde::Serialize;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard, PoisonError};
-use vpc::{Action, Answer, Caller, Request, Vpc};
+use vpc::{Action, Answer, Caller, Request, Side, Vpc};
 
 /// Why a scene could not be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +66,9 @@ pub enum SceneError {
         /// Its error.
         error: String,
     },
+    /// A network beyond the VPC.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// A node names a subnet that the scene has not.
     #[error("the scene has no subnet {0:?}")]
     NoSubnet(String),
@@ -84,6 +94,7 @@ pub struct Scene {
     nodes: Vec<SceneNode>,
     doors: Doors,
     fabric: Fabric,
+    places: BTreeMap<Side, Place>,
     door: Door,
     subnets: Vec<(String, SubnetId)>,
     group: SecurityGroupId,
@@ -91,19 +102,6 @@ pub struct Scene {
     region: String,
     boot: Boot,
     folder: Folder,
-}
-
-/// What `vpc-lab status` shows of a node.
-#[derive(Debug, Clone, Serialize, serde::Deserialize)]
-pub struct NodeSummary {
-    /// Host name.
-    pub name: String,
-    /// Instance id.
-    pub instance: String,
-    /// Primary address.
-    pub address: String,
-    /// Process 1 by its number outside.
-    pub init: u32,
 }
 
 impl Scene {
@@ -151,6 +149,11 @@ impl Scene {
         self.door.gates.hold(caller, action, moment)
     }
 
+    /// Every request to IMDS.
+    pub fn visits(&self) -> &Arc<Visits> {
+        &self.door.visits
+    }
+
     /// What the fabric counted.
     pub fn counters(&self) -> Counters {
         self.fabric.counters()
@@ -179,7 +182,7 @@ impl Scene {
         &self.group
     }
 
-    /// Where logs belong and where the lab leaves `ec2.jsonl` and `fabric.txt` when the scene ends.
+    /// Where logs belong and where the lab leaves `ec2.jsonl`, `imds.jsonl` and `fabric.txt` when the scene ends.
     pub fn evidence(&self) -> &Path {
         &self.evidence
     }
@@ -281,21 +284,6 @@ impl Scene {
         ping(self.node(index).namespaces(), question)
     }
 
-    /// What people want to know of its nodes.
-    pub fn summary(&self) -> Vec<NodeSummary> {
-        let summary = |SceneNode {
-                           node,
-                           instance,
-                           lease,
-                       }: &SceneNode| NodeSummary {
-            name: node.name().to_owned(),
-            instance: instance.to_string(),
-            address: lease.address.to_string(),
-            init: node.init(),
-        };
-        self.nodes.iter().map(summary).collect()
-    }
-
     fn unplug(&self, instance: &InstanceId) {
         self.doors.close(instance);
         self.fabric.remove(instance);
@@ -307,6 +295,9 @@ impl Scene {
         for (eni, counted) in &counters.enis {
             text += &format!("{eni} {counted:?}\n");
         }
+        for (side, counted) in &counters.sides {
+            text += &format!("{side} {counted:?}\n");
+        }
         for ((src, dst), echoes) in &counters.echoes {
             text += &format!("echo {src} -> {dst} {echoes:?}\n");
         }
@@ -316,6 +307,7 @@ impl Scene {
         // Evidence that can't be written must not hide why the scene ends.
         let _ = fs::write(self.evidence.join("fabric.txt"), text);
         let _ = fs::write(self.evidence.join("ec2.jsonl"), self.door.journal.lines());
+        let _ = fs::write(self.evidence.join("imds.jsonl"), self.door.visits.lines());
     }
 }
 

@@ -59,7 +59,8 @@ impl Rule {
         }
     }
 
-    pub(crate) fn allows(&self, from: &Interface, packet: &crate::Packet) -> bool {
+    /// `from` is none when the packet came from beyond the VPC.
+    pub(crate) fn allows(&self, from: Option<&Interface>, packet: &crate::Packet) -> bool {
         let protocol = self.protocol.is_none_or(|wanted| wanted == packet.protocol);
         let has_ports = matches!(packet.protocol, TCP | UDP);
         let ports = match self.ports {
@@ -70,7 +71,7 @@ impl Rule {
         };
         let source = match &self.source {
             Source::Cidr(range) => range.contains(packet.src),
-            Source::Group(group) => from.groups.contains(group),
+            Source::Group(group) => from.is_some_and(|eni| eni.groups.contains(group)),
         };
         protocol && ports && source
     }

@@ -1,14 +1,36 @@
-//! Packets: which ENI one is delivered to, or why it is dropped; and which devices a guest has. Must not: move bytes.
+//! Packets inside a VPC: which ENI one is delivered to, or why it is dropped; and which devices a guest has.
+//! Must not: move bytes, know what lies beyond the VPC (`outside` does).
 
 use crate::eni::Interface;
 use crate::history::View;
+use crate::outside::Side;
 use crate::vpc::Vpc;
 use ipnetwork::Ipv4Network;
 use model::card::{DeviceIndex, NetworkCard};
-use model::id::{EniId, InstanceId};
+use model::id::{EniId, InstanceId, VpcId};
 use model::mac::Mac;
 use model::time::Instant;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+/// Protocol and both ends of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ends {
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Source; the port is 0 where there is none, the identifier of an ICMP echo.
+    pub src: SocketAddrV4,
+    /// Destination, likewise.
+    pub dst: SocketAddrV4,
+}
+
+/// Who sends or receives a packet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// An ENI of the VPC.
+    Eni(EniId),
+    /// A network beyond it.
+    Side(Side),
+}
 
 /// What the VPC looks at in a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +71,21 @@ pub enum Drop {
     /// The receiving ENI's security groups don't let it in.
     #[error("the receiving ENI's security groups don't allow it")]
     DeniedByGroup,
+    /// The Internet gateway translates an instance's primary address and no other.
+    #[error("Internet gateway: the source has no public address")]
+    NoPublicAddress,
+    /// The network that sent it has no route to the destination, which may be an answer's.
+    #[error("the sending network has no route to the destination")]
+    NoRouteBack,
+    /// It came from a side that doesn't have its source address.
+    #[error("the source address is not the sending network's")]
+    ForeignSource,
+    /// An answer to a load balancer's client left by another ENI than the request came in by.
+    #[error("load balancer: the reply left by another ENI than the request came in by")]
+    AnotherEni,
+    /// An answer to a load balancer's client comes from another address than the one that was asked.
+    #[error("load balancer: the reply's source is not what the request was sent to")]
+    AnotherSource,
 }
 
 /// A device that a guest sees.
@@ -75,11 +112,19 @@ impl Vpc {
             .interface(from)
             .filter(|eni| carries(eni))
             .ok_or(Drop::NotAttached)?;
-        if sender.source_dest_check && !sender.has(packet.src) {
-            return Err(Drop::SourceNotAssigned);
-        }
+        sender.check_source(packet.src)?;
+        self.deliver(&sender.vpc, Some(sender), packet)
+    }
+
+    /// Finds the receiver in a VPC and asks its groups; `sender` is an ENI, or none for what came from beyond the VPC.
+    pub(crate) fn deliver(
+        &self,
+        vpc: &VpcId,
+        sender: Option<&Interface>,
+        packet: &Packet,
+    ) -> Result<Delivery, Drop> {
         let owner = self
-            .subnet_of(&sender.vpc, packet.dst)
+            .subnet_of(vpc, packet.dst)
             .and_then(|subnet| subnet.owner(packet.dst));
         let receiver = owner
             .and_then(|eni| self.interface(eni))
@@ -100,7 +145,7 @@ impl Vpc {
         })
     }
 
-    fn lets_in(&self, receiver: &Interface, sender: &Interface, packet: &Packet) -> bool {
+    fn lets_in(&self, receiver: &Interface, sender: Option<&Interface>, packet: &Packet) -> bool {
         let groups = receiver.groups.iter().filter_map(|id| self.groups.get(id));
         groups
             .flat_map(|group| &group.ingress)
@@ -135,8 +180,18 @@ impl Vpc {
     }
 }
 
+impl Interface {
+    /// EC2's source check.
+    pub(crate) fn check_source(&self, src: Ipv4Addr) -> Result<(), Drop> {
+        if self.source_dest_check && !self.has(src) {
+            return Err(Drop::SourceNotAssigned);
+        }
+        Ok(())
+    }
+}
+
 /// Bound, and not being unbound: the guest loses the device when a detach begins.
-fn carries(eni: &Interface) -> bool {
+pub(crate) fn carries(eni: &Interface) -> bool {
     eni.attachment
         .as_ref()
         .is_some_and(|bound| bound.detached_at.is_none())

@@ -13,6 +13,7 @@ use crate::history::History;
 use crate::imds::{Session, Told};
 use crate::instance::Instance;
 use crate::lag::Lag;
+use crate::outside::Outside;
 use crate::request::{Action, Answer, Caller, Request};
 use crate::subnet::Subnet;
 use crate::token::Remembered;
@@ -49,6 +50,7 @@ pub struct Vpc {
     pub(crate) interface_quota: usize,
     pub(crate) lag: Lag,
     pub(crate) faults: Faults,
+    pub(crate) outside: Option<Outside>,
     buckets: Buckets,
     denied: BTreeSet<Action>,
     /// When something changes or becomes visible by itself.
@@ -87,6 +89,7 @@ impl Vpc {
             interface_quota: 5000,
             lag: Lag::default(),
             faults: Faults::default(),
+            outside: None,
             buckets: Buckets::default(),
             denied: BTreeSet::new(),
             events: BTreeSet::new(),

@@ -162,6 +162,7 @@ mod tests {
     use super::*;
     use lab::fabric::counters::Reason;
     use lab::fabric::frame::Echo;
+    use lab::vpc::End;
 
     const A: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 5);
     const B: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 6);
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn a_loss_names_the_fabrics_reason_of_either_direction() {
         let mut counters = Counters::default();
-        let eni = "eni-1".parse().unwrap();
+        let eni = End::Eni("eni-1".parse().unwrap());
         counters.dropped(&eni, Some((A, B)), Reason::DeniedByGroup);
         let before = counters.clone();
         assert_eq!(Seen::between(&before, &counters, (A, B)), Seen::default());

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use lab::node::init::node_init;
 use lab::process::ProcessId;
 use lab::reaper;
-use lab::scene::{NodeSummary, Scene};
+use lab::scene::{NodeSummary, PlaceSummary, Scene};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,7 @@ struct State {
     name: String,
     process: ProcessId,
     nodes: Vec<NodeSummary>,
+    places: Vec<PlaceSummary>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -149,10 +150,24 @@ fn status() -> anyhow::Result<()> {
                 name,
                 instance,
                 address,
+                public,
                 init,
             } = node;
+            let public = public.unwrap_or_default();
             say(&format!(
-                "  {name}  {instance}  {address:<15}  enter: nsenter -t {init} -a"
+                "  {name}  {instance}  {address:<15}  public {public:<12}  enter: nsenter -t {init} -a"
+            ))?;
+        }
+        for place in lab.places {
+            let PlaceSummary {
+                name,
+                address,
+                ranges,
+                file,
+            } = place;
+            let ranges = ranges.join(" ");
+            say(&format!(
+                "  {name:<8}  host {address:<14}  all of {ranges:<32}  enter: nsenter --net={file}"
             ))?;
         }
     }
@@ -181,7 +196,7 @@ fn serve(wanted: &Wanted) -> anyhow::Result<()> {
 }
 
 fn start(wanted: &Wanted) -> anyhow::Result<Scene> {
-    let mut plan = Scene::builder(&wanted.name);
+    let mut plan = Scene::builder(&wanted.name).outside();
     for index in 0..wanted.nodes {
         plan = plan.node(&wanted.instance_type, ["a", "b"][index % 2]);
     }
@@ -191,6 +206,7 @@ fn start(wanted: &Wanted) -> anyhow::Result<Scene> {
         name: wanted.name.clone(),
         process,
         nodes: scene.summary(),
+        places: scene.places(),
     };
     let (path, text) = (scene.folder().join(STATE), serde_json::to_string(&state)?);
     fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;

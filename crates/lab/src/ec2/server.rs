@@ -5,6 +5,7 @@ use super::journal::{Journal, Record};
 use super::query::{self, Form};
 use super::xml;
 use crate::http::{self, Call, Reply};
+use crate::imds::Visits;
 use http_body_util::Full;
 use hyper::Response;
 use hyper::body::Bytes;
@@ -27,6 +28,8 @@ pub struct Door {
     pub journal: Arc<Journal>,
     /// Which calls are stopped.
     pub gates: Arc<Gates>,
+    /// What IMDS was asked.
+    pub visits: Arc<Visits>,
 }
 
 impl Door {
@@ -37,6 +40,7 @@ impl Door {
             clock,
             journal: Arc::new(Journal::default()),
             gates: Arc::new(Gates::default()),
+            visits: Arc::new(Visits::default()),
         }
     }
 

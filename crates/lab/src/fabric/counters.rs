@@ -6,6 +6,7 @@ use model::id::EniId;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use vpc::{End, Side};
 
 /// Pairs kept at most, so that a port scan cannot fill the memory.
 const PAIRS: usize = 65_536;
@@ -43,11 +44,42 @@ pub enum Reason {
     /// The receiving link is down or its queue is full.
     #[error("the receiver's link refused it")]
     LinkRefused,
+    /// The Internet gateway translates an instance's primary address and no other.
+    #[error("Internet gateway: source has no public address")]
+    NoPublicAddress,
+    /// The network that sent it has no route to the destination: a packet that went there gets no answer.
+    #[error("the sending network has no route to the destination")]
+    NoRouteBack,
+    /// It came from a network that doesn't have its source address.
+    #[error("source not of the network it came from")]
+    ForeignSource,
+    /// An answer to the load balancer's client by the wrong ENI.
+    #[error("load balancer: reply left by another ENI than the request came in by")]
+    AnotherEni,
+    /// An answer to the load balancer's client from the wrong address.
+    #[error("load balancer: reply's source is not what the request was sent to")]
+    AnotherSource,
 }
 
-/// Counters of one ENI, as the guest sees the directions: `tx` left the node.
+impl From<vpc::Drop> for Reason {
+    fn from(drop: vpc::Drop) -> Self {
+        match drop {
+            vpc::Drop::NotAttached => Self::NotAttached,
+            vpc::Drop::SourceNotAssigned => Self::SourceNotAssigned,
+            vpc::Drop::NoSuchDestination => Self::NoSuchDestination,
+            vpc::Drop::DeniedByGroup => Self::DeniedByGroup,
+            vpc::Drop::NoPublicAddress => Self::NoPublicAddress,
+            vpc::Drop::NoRouteBack => Self::NoRouteBack,
+            vpc::Drop::ForeignSource => Self::ForeignSource,
+            vpc::Drop::AnotherEni => Self::AnotherEni,
+            vpc::Drop::AnotherSource => Self::AnotherSource,
+        }
+    }
+}
+
+/// Counters of one ENI, as the guest sees the directions: `tx` left the node. Of a network beyond the VPC likewise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct EniCounters {
+pub struct LinkCounters {
     /// Packets that came from the guest.
     pub tx_packets: u64,
     /// Their bytes.
@@ -73,26 +105,28 @@ pub struct Echoes {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
     /// By ENI; an ENI stays in the list after it was detached.
-    pub enis: BTreeMap<EniId, EniCounters>,
-    /// Delivered echoes by (source, destination).
+    pub enis: BTreeMap<EniId, LinkCounters>,
+    /// By network beyond the VPC.
+    pub sides: BTreeMap<Side, LinkCounters>,
+    /// Delivered echoes by (source, destination), with the addresses that they have in the VPC.
     pub echoes: BTreeMap<(Ipv4Addr, Ipv4Addr), Echoes>,
-    /// Dropped IPv4 packets by (source, destination, reason).
+    /// Dropped IPv4 packets by (source, destination, reason), with the addresses that they were sent with.
     pub dropped: BTreeMap<(Ipv4Addr, Ipv4Addr, Reason), u64>,
 }
 
 impl Counters {
     /// A packet left a guest.
-    pub fn sent(&mut self, from: &EniId, bytes: usize) {
-        let eni = self.of(from);
-        eni.tx_packets += 1;
-        eni.tx_bytes += bytes as u64;
+    pub fn sent(&mut self, from: &End, bytes: usize) {
+        let link = self.of(from);
+        link.tx_packets += 1;
+        link.tx_bytes += bytes as u64;
     }
 
     /// A packet reached a guest.
-    pub fn delivered(&mut self, to: &EniId, bytes: usize) {
-        let eni = self.of(to);
-        eni.rx_packets += 1;
-        eni.rx_bytes += bytes as u64;
+    pub fn delivered(&mut self, to: &End, bytes: usize) {
+        let link = self.of(to);
+        link.rx_packets += 1;
+        link.rx_bytes += bytes as u64;
     }
 
     /// Half of an echo reached its destination.
@@ -108,7 +142,7 @@ impl Counters {
     }
 
     /// A packet that left `from` was not delivered; `pair` when it was IPv4.
-    pub fn dropped(&mut self, from: &EniId, pair: Option<(Ipv4Addr, Ipv4Addr)>, reason: Reason) {
+    pub fn dropped(&mut self, from: &End, pair: Option<(Ipv4Addr, Ipv4Addr)>, reason: Reason) {
         *self.of(from).drops.entry(reason).or_default() += 1;
         if let Some((src, dst)) = pair
             && (self.dropped.len() < PAIRS || self.dropped.contains_key(&(src, dst, reason)))
@@ -117,9 +151,13 @@ impl Counters {
         }
     }
 
-    fn of(&mut self, eni: &EniId) -> &mut EniCounters {
+    fn of(&mut self, end: &End) -> &mut LinkCounters {
+        let eni = match end {
+            End::Side(side) => return self.sides.entry(*side).or_default(),
+            End::Eni(eni) => eni,
+        };
         if !self.enis.contains_key(eni) {
-            self.enis.insert(eni.clone(), EniCounters::default());
+            self.enis.insert(eni.clone(), LinkCounters::default());
         }
         self.enis.get_mut(eni).expect("inserted above")
     }
@@ -134,9 +172,12 @@ mod tests {
         let eni: EniId = "eni-1".parse().unwrap();
         let (a, b) = (Ipv4Addr::new(10, 0, 1, 1), Ipv4Addr::new(10, 0, 1, 2));
         let mut counters = Counters::default();
-        counters.sent(&eni, 100);
-        counters.dropped(&eni, Some((a, b)), Reason::DeniedByGroup);
-        counters.dropped(&eni, None, Reason::NotIpv4);
+        let (here, side) = (End::Eni(eni.clone()), End::Side(Side::Peer));
+        counters.sent(&here, 100);
+        counters.dropped(&here, Some((a, b)), Reason::DeniedByGroup);
+        counters.dropped(&here, None, Reason::NotIpv4);
+        counters.delivered(&side, 100);
+        assert_eq!(counters.sides[&Side::Peer].rx_bytes, 100);
         let seen = &counters.enis[&eni];
         assert_eq!(
             (seen.tx_packets, seen.tx_bytes, seen.rx_packets),

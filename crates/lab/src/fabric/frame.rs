@@ -3,6 +3,7 @@
 
 use model::mac::Mac;
 use std::net::Ipv4Addr;
+use vpc::Ends;
 
 const ETHERNET: usize = 14;
 const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -12,6 +13,8 @@ const ICMP_ECHO_REQUEST: u8 = 8;
 
 /// IP protocol number of ICMP.
 pub const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
 
 /// What the router looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +92,36 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, Malformed> {
 pub fn readdress(bytes: &mut [u8], dst: Mac, src: Mac) {
     bytes[0..6].copy_from_slice(&dst.0);
     bytes[6..12].copy_from_slice(&src.0);
+}
+
+/// Gives a packet other ends: addresses, and ports of TCP and UDP, with checksums to match. Leaves one alone that has
+/// them already.
+pub fn translate(bytes: &mut [u8], (old, new): (&Ends, &Ends)) {
+    let Some((header, total)) = bytes.get(ETHERNET..).and_then(lengths) else {
+        return;
+    };
+    let body = &mut bytes[ETHERNET..ETHERNET + total];
+    let first_fragment = u16::from_be_bytes([body[6], body[7]]) & 0x1fff == 0;
+    let (ip, transport) = body.split_at_mut(header);
+    let addresses = |ends: &Ends| [ends.src.ip().octets(), ends.dst.ip().octets()].concat();
+    ip[12..20].copy_from_slice(&addresses(new));
+    amend(&mut ip[10..12], (&addresses(old), &addresses(new)));
+    let sum = match old.protocol {
+        TCP => 16,
+        UDP => 6,
+        _ => return,
+    };
+    if !first_fragment || transport.len() < sum + 2 {
+        return;
+    }
+    let ports =
+        |ends: &Ends| [ends.src.port().to_be_bytes(), ends.dst.port().to_be_bytes()].concat();
+    transport[0..4].copy_from_slice(&ports(new));
+    let words = |ends: &Ends| [addresses(ends), ports(ends)].concat();
+    // UDP's zero says that there is no checksum.
+    if old.protocol == TCP || transport[sum..sum + 2] != [0, 0] {
+        amend(&mut transport[sum..sum + 2], (&words(old), &words(new)));
+    }
 }
 
 /// The answer "`target` is at `answer`" to the one who asked.
@@ -182,7 +215,7 @@ fn decode_ipv4(body: &[u8]) -> Result<Ipv4, Malformed> {
             (ICMP, ICMP_ECHO_REPLY) => {
                 (ports, echo) = (Some((word(4), word(4))), Some(Echo::Reply))
             }
-            (6 | 17, _) => ports = Some((word(0), word(2))),
+            (TCP | UDP, _) => ports = Some((word(0), word(2))),
             _ => {}
         }
     }
@@ -214,14 +247,27 @@ fn address_at(bytes: &[u8], at: usize) -> Ipv4Addr {
 
 /// The Internet checksum (RFC 1071).
 fn checksum(bytes: &[u8]) -> u16 {
-    let words = bytes
-        .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
-    let mut sum: u32 = words.sum();
+    !fold(words(bytes).map(u32::from).sum())
+}
+
+/// A checksum after some of the words below it changed (RFC 1624).
+fn amend(sum: &mut [u8], (old, new): (&[u8], &[u8])) {
+    let was = u32::from(!u16::from_be_bytes([sum[0], sum[1]]));
+    let gone: u32 = words(old).map(|word| u32::from(!word)).sum();
+    let come: u32 = words(new).map(u32::from).sum();
+    sum.copy_from_slice(&(!fold(was + gone + come)).to_be_bytes());
+}
+
+fn words(bytes: &[u8]) -> impl Iterator<Item = u16> {
+    let pairs = bytes.chunks(2);
+    pairs.map(|pair| u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]))
+}
+
+fn fold(mut sum: u32) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    !u16::try_from(sum).expect("folded to 16 bits")
+    u16::try_from(sum).expect("folded to 16 bits")
 }
 
 #[cfg(test)]
@@ -332,6 +378,78 @@ pub(crate) mod tests {
         assert_eq!(ports(&frame), Some((0x1234, 53)));
         frame[ETHERNET + 7] = 1;
         assert_eq!(ports(&frame), None);
+    }
+
+    /// What the checksum of TCP or UDP must be, from scratch.
+    fn transport_sum(frame: &[u8], protocol: u8) -> u16 {
+        let (ip, transport) = frame[ETHERNET..].split_at(20);
+        let length = u16::try_from(transport.len()).unwrap();
+        let pseudo = [&ip[12..20], &[0, protocol], &length.to_be_bytes()].concat();
+        checksum(&[&pseudo, transport].concat())
+    }
+
+    #[test]
+    fn a_translated_packet_has_the_new_ends_and_checksums_that_fit() {
+        let at = |first, port| std::net::SocketAddrV4::new(Ipv4Addr::new(first, 9, 255, 7), port);
+        for (protocol, sum, length) in [(TCP, 16, 20), (UDP, 6, 8), (ICMP, 2, 8)] {
+            let old = Ends {
+                protocol,
+                src: at(10, 40_000),
+                dst: at(198, 80),
+            };
+            let new = Ends {
+                protocol,
+                src: at(192, 443),
+                dst: at(203, 30_080),
+            };
+            let mut transport = vec![0_u8; length];
+            transport[0..2].copy_from_slice(&old.src.port().to_be_bytes());
+            transport[2..4].copy_from_slice(&old.dst.port().to_be_bytes());
+            transport.extend([0xab, 0xcd, 0xef]);
+            let mut frame = ipv4((A, B), (*old.src.ip(), *old.dst.ip()), protocol, &transport);
+            let whole = if protocol == ICMP {
+                checksum(&frame[ETHERNET + 20..])
+            } else {
+                transport_sum(&frame, protocol)
+            };
+            let at = ETHERNET + 20 + sum;
+            frame[at..at + 2].copy_from_slice(&whole.to_be_bytes());
+            let before = frame.clone();
+            translate(&mut frame, (&old, &new));
+            assert_eq!(checksum(&frame[ETHERNET..ETHERNET + 20]), 0, "{protocol}");
+            let Payload::Ipv4(seen) = decode(&frame).unwrap().payload else {
+                panic!("not IPv4")
+            };
+            assert_eq!((seen.src, seen.dst), (*new.src.ip(), *new.dst.ip()));
+            if protocol == ICMP {
+                assert_eq!(frame[ETHERNET + 20..], before[ETHERNET + 20..]);
+                continue;
+            }
+            assert_eq!(transport_sum(&frame, protocol), 0, "{protocol}");
+            assert_eq!(seen.ports, Some((443, 30_080)));
+            translate(&mut frame, (&new, &old));
+            assert_eq!(frame, before, "there and back");
+        }
+    }
+
+    #[test]
+    fn a_later_fragment_gets_addresses_only_and_a_missing_udp_checksum_stays_missing() {
+        let at = |first, port| std::net::SocketAddrV4::new(Ipv4Addr::new(first, 0, 0, 7), port);
+        let ends = |src, dst| Ends {
+            protocol: UDP,
+            src,
+            dst,
+        };
+        let (old, new) = (ends(at(10, 1), at(10, 2)), ends(at(11, 3), at(12, 4)));
+        let addresses = (*old.src.ip(), *old.dst.ip());
+        let mut frame = ipv4((A, B), addresses, UDP, &[0, 1, 0, 2, 0, 8, 0, 0]);
+        let mut fragment = frame.clone();
+        translate(&mut frame, (&old, &new));
+        assert_eq!(frame[ETHERNET + 20..], [0, 3, 0, 4, 0, 8, 0, 0]);
+        fragment[ETHERNET + 7] = 1;
+        translate(&mut fragment, (&old, &new));
+        assert_eq!(fragment[ETHERNET + 20..], [0, 1, 0, 2, 0, 8, 0, 0]);
+        assert_eq!(address_at(&fragment, ETHERNET + 16), *new.dst.ip());
     }
 
     #[test]

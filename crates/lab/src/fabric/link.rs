@@ -18,7 +18,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError};
 use tappers::Interface;
 use tappers::linux::Tap;
-use vpc::GuestLink;
+use vpc::{End, GuestLink};
 
 /// How often EC2's state is looked at.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
@@ -171,7 +171,8 @@ impl Linker {
 
     fn remove(&mut self, instance: &InstanceId) {
         if let Some(plugged) = self.guests.remove(instance) {
-            plugged.enis.iter().for_each(|eni| self.router.unplug(eni));
+            let enis = plugged.enis.into_iter().map(End::Eni);
+            enis.for_each(|eni| self.router.unplug(&eni));
         }
     }
 
@@ -197,7 +198,7 @@ impl Linker {
         };
         let gone = |eni: &EniId| !wanted.iter().any(|link| link.eni == *eni);
         for eni in plugged.enis.extract_if(.., |eni| gone(eni)) {
-            self.router.unplug(&eni);
+            self.router.unplug(&End::Eni(eni));
         }
         plugged.renames.retain(|rename| !gone(&rename.eni));
         let mut result = Ok(());
@@ -240,14 +241,13 @@ fn plug(
         eni: link.eni.clone(),
         source,
     })?;
-    router.plug(
-        link.eni.clone(),
-        Port {
-            mac: link.mac,
-            subnet: link.subnet_cidr,
-        },
-        tap,
-    );
+    let end = End::Eni(link.eni.clone());
+    let port = Port {
+        mac: link.mac,
+        subnet: link.subnet_cidr,
+        mtu: MTU,
+    };
+    router.plug(end.clone(), port, tap);
     let set_up = [
         format!(
             "link set dev {name} address {} mtu {MTU} txqueuelen 1000",
@@ -258,7 +258,7 @@ fn plug(
     match command::ip_batch(&set_up) {
         Ok(()) => Ok(name),
         Err(source) => {
-            router.unplug(&link.eni);
+            router.unplug(&end);
             Err(LinkError::SetUp {
                 eni: link.eni.clone(),
                 source,

@@ -4,7 +4,7 @@
 use crate::fabric::counters::{Counters, Reason};
 use crate::fabric::switch::{Action, Mapping, Port, Switch};
 use crate::fabric::{Clock, SharedVpc};
-use model::id::EniId;
+use model::time::Instant;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -15,15 +15,15 @@ use std::sync::PoisonError;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use tappers::linux::Tap;
-use vpc::{Packet, Vpc};
+use vpc::{End, Ends, Hop, Traffic, Vpc};
 
 /// Frames read from one link before the others get their turn.
 const BURST: usize = 64;
 const BUFFER: usize = 65_536;
 
 enum Command {
-    Plug(EniId, Port, Tap),
-    Unplug(EniId, Sender<()>),
+    Plug(End, Port, Tap),
+    Unplug(End, Sender<()>),
     Counters(Sender<Counters>),
     Stop,
 }
@@ -61,14 +61,14 @@ impl Router {
     }
 
     /// Carries frames of this device from now on; it must be non-blocking.
-    pub(super) fn plug(&self, eni: EniId, port: Port, tap: Tap) {
-        self.tell(Command::Plug(eni, port, tap));
+    pub(super) fn plug(&self, end: End, port: Port, tap: Tap) {
+        self.tell(Command::Plug(end, port, tap));
     }
 
     /// Closes the device, which removes the link; returns when it is gone.
-    pub(super) fn unplug(&self, eni: &EniId) {
+    pub(super) fn unplug(&self, end: &End) {
         let (done, answer) = channel();
-        self.tell(Command::Unplug(eni.clone(), done));
+        self.tell(Command::Unplug(end.clone(), done));
         let _ = answer.recv();
     }
 
@@ -101,18 +101,18 @@ struct Worker {
     inbox: Receiver<Command>,
     wake: UnixStream,
     switch: Switch,
-    taps: BTreeMap<EniId, Tap>,
+    taps: BTreeMap<End, Tap>,
 }
 
 impl Worker {
     fn run(mut self) {
         let mut buffer = vec![0; BUFFER];
         while self.obey() {
-            for eni in self.wait() {
-                if !self.carry(&eni, &mut buffer) {
+            for end in self.wait() {
+                if !self.carry(&end, &mut buffer) {
                     // The device is gone with its namespace; reading it again would spin.
-                    self.taps.remove(&eni);
-                    self.switch.unplug(&eni);
+                    self.taps.remove(&end);
+                    self.switch.unplug(&end);
                 }
             }
         }
@@ -124,13 +124,13 @@ impl Worker {
         while matches!(self.wake.read(&mut scratch), Ok(1..)) {}
         while let Ok(command) = self.inbox.try_recv() {
             match command {
-                Command::Plug(eni, port, tap) => {
-                    self.switch.plug(eni.clone(), port);
-                    self.taps.insert(eni, tap);
+                Command::Plug(end, port, tap) => {
+                    self.switch.plug(end.clone(), port);
+                    self.taps.insert(end, tap);
                 }
-                Command::Unplug(eni, done) => {
-                    self.switch.unplug(&eni);
-                    drop(self.taps.remove(&eni));
+                Command::Unplug(end, done) => {
+                    self.switch.unplug(&end);
+                    drop(self.taps.remove(&end));
                     let _ = done.send(());
                 }
                 Command::Counters(answer) => {
@@ -143,7 +143,7 @@ impl Worker {
     }
 
     /// Waits for a frame or a command; returns the links that have something to say.
-    fn wait(&self) -> Vec<EniId> {
+    fn wait(&self) -> Vec<End> {
         let mut fds = vec![PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
         fds.extend(
             self.taps
@@ -156,12 +156,12 @@ impl Worker {
         let links = self.taps.keys().zip(&fds[1..]);
         links
             .filter(|(_, fd)| fd.any().unwrap_or(true))
-            .map(|(eni, _)| eni.clone())
+            .map(|(end, _)| end.clone())
             .collect()
     }
 
     /// Carries what one link has to say; false when the device is gone.
-    fn carry(&mut self, from: &EniId, buffer: &mut [u8]) -> bool {
+    fn carry(&mut self, from: &End, buffer: &mut [u8]) -> bool {
         // A test that fails while it looks at the account must not stop the packets of its clean-up.
         let vpc = self.vpc.lock().unwrap_or_else(PoisonError::into_inner);
         let now = (self.clock)();
@@ -193,19 +193,20 @@ impl Worker {
 }
 
 impl Mapping for Vpc {
-    fn route(&self, from: &EniId, packet: &Packet) -> Result<EniId, Reason> {
-        match Vpc::route(self, from, packet) {
-            Ok(delivery) => Ok(delivery.eni),
-            Err(vpc::Drop::SourceNotAssigned) => Err(Reason::SourceNotAssigned),
-            Err(vpc::Drop::NoSuchDestination) => Err(Reason::NoSuchDestination),
-            Err(vpc::Drop::DeniedByGroup) => Err(Reason::DeniedByGroup),
-            Err(vpc::Drop::NotAttached) => Err(Reason::NotAttached),
-        }
+    fn carry(
+        &self,
+        now: Instant,
+        traffic: &mut Traffic,
+        way: (&End, &Ends),
+    ) -> Result<Hop, Reason> {
+        Ok(Vpc::carry(self, now, traffic, way)?)
     }
 
-    fn owner(&self, from: &EniId, address: Ipv4Addr) -> Option<EniId> {
-        self.subnet(&self.interface(from)?.subnet)?
-            .owner(address)
-            .cloned()
+    fn owner(&self, from: &End, address: Ipv4Addr) -> Option<End> {
+        let End::Eni(from) = from else {
+            return None;
+        };
+        let subnet = self.subnet(&self.interface(from)?.subnet)?;
+        Some(End::Eni(subnet.owner(address)?.clone()))
     }
 }

@@ -1,41 +1,43 @@
-//! What happens to one frame: answered by the VPC's router, handed to another ENI, or dropped with a reason. Pure.
-//! Driven by `router`. Must not: touch a device, know rules of security groups (`vpc` does), read a clock.
+//! What happens to one frame: answered by the VPC's router, handed to another ENI or to a network beyond the VPC, or
+//! dropped with a reason. Pure. Driven by `router`. Must not: touch a device, know who may send what to whom (`vpc`
+//! does), read a clock.
 //!
 //! As a VPC does it: ARP is answered for every address of the subnet (the owner's MAC, else the router's), the time to
 //! live stays as it is, and the destination address alone says where a packet goes, whatever MAC it was sent to.
 
 use crate::fabric::counters::{Counters, Reason};
-use crate::fabric::flows::Flows;
 use crate::fabric::frame::{self, Echo, Frame, Ipv4, Payload};
 use ipnetwork::Ipv4Network;
-use model::id::EniId;
 use model::mac::Mac;
 use model::time::Instant;
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
-use vpc::Packet;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use vpc::{End, Ends, Hop, Traffic};
 
 /// The router's hardware address on every subnet.
 pub const ROUTER_MAC: Mac = Mac([0x06, 0xff, 0x00, 0x00, 0x00, 0x01]);
 /// IP bytes a VPC carries in one packet.
 pub const MTU: usize = 9001;
-const LARGEST_FRAME: usize = MTU + 14;
+const ETHERNET: usize = 14;
 
 /// What the switch asks of the VPC.
 pub trait Mapping {
-    /// Who receives the packet, or why nobody does.
-    fn route(&self, from: &EniId, packet: &Packet) -> Result<EniId, Reason>;
+    /// Who receives the packet with which ends, or why nobody does.
+    fn carry(&self, now: Instant, traffic: &mut Traffic, way: (&End, &Ends))
+    -> Result<Hop, Reason>;
     /// The ENI in the subnet of `from` that has this address.
-    fn owner(&self, from: &EniId, address: Ipv4Addr) -> Option<EniId>;
+    fn owner(&self, from: &End, address: Ipv4Addr) -> Option<End>;
 }
 
-/// One plugged ENI.
+/// One plugged ENI or network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Port {
     /// Its hardware address.
     pub mac: Mac,
-    /// Its subnet.
+    /// Its subnet; everything for a network beyond the VPC, whose every neighbour is the router.
     pub subnet: Ipv4Network,
+    /// IP bytes of its largest packet.
+    pub mtu: usize,
 }
 
 impl Port {
@@ -50,7 +52,7 @@ impl Port {
 pub enum Action {
     /// Send these bytes back to where it came from.
     Answer(Vec<u8>),
-    /// Write the frame, whose MAC addresses have been set, to this ENI, then report with [`Switch::delivered`] or
+    /// Write the frame, whose MAC addresses have been set, to its receiver, then report with [`Switch::delivered`] or
     /// [`Switch::refused`].
     Forward(Forwarding),
     /// Nothing: it was dropped and counted.
@@ -60,29 +62,29 @@ pub enum Action {
 /// A frame on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forwarding {
-    /// Receiving ENI.
-    pub to: EniId,
+    /// Receiver.
+    pub to: End,
     pair: (Ipv4Addr, Ipv4Addr),
     echo: Option<Echo>,
 }
 
-/// All plugged ENIs, the flows between them and what was counted.
+/// All plugged ENIs and networks, what is remembered of their packets and what was counted.
 #[derive(Debug, Default)]
 pub struct Switch {
-    ports: BTreeMap<EniId, Port>,
-    flows: Flows,
+    ports: BTreeMap<End, Port>,
+    traffic: Traffic,
     counters: Counters,
 }
 
 impl Switch {
-    /// An ENI's link exists from now on.
-    pub fn plug(&mut self, eni: EniId, port: Port) {
-        self.ports.insert(eni, port);
+    /// A link exists from now on.
+    pub fn plug(&mut self, end: End, port: Port) {
+        self.ports.insert(end, port);
     }
 
     /// Its link is gone.
-    pub fn unplug(&mut self, eni: &EniId) {
-        self.ports.remove(eni);
+    pub fn unplug(&mut self, end: &End) {
+        self.ports.remove(end);
     }
 
     /// Everything counted so far.
@@ -90,12 +92,12 @@ impl Switch {
         &self.counters
     }
 
-    /// Decides about a frame that a guest sent through `from`.
+    /// Decides about a frame that was sent through `from`.
     pub fn receive(
         &mut self,
         now: Instant,
         mapping: &impl Mapping,
-        from: &EniId,
+        from: &End,
         bytes: &mut [u8],
     ) -> Action {
         let Some(port) = self.ports.get(from).copied() else {
@@ -103,7 +105,7 @@ impl Switch {
         };
         self.counters.sent(from, bytes.len());
         let frame = match frame::decode(bytes) {
-            Ok(frame) if frame.src == port.mac && bytes.len() <= LARGEST_FRAME => frame,
+            Ok(frame) if frame.src == port.mac && fits(&port, bytes) => frame,
             Ok(frame) => {
                 let reason = if frame.src == port.mac {
                     Reason::TooLarge
@@ -132,14 +134,14 @@ impl Switch {
     }
 
     /// The receiver's link did not take the frame.
-    pub fn refused(&mut self, from: &EniId, forwarding: &Forwarding, reason: Reason) {
+    pub fn refused(&mut self, from: &End, forwarding: &Forwarding, reason: Reason) {
         self.counters.dropped(from, Some(forwarding.pair), reason);
     }
 
     fn answer_arp(
         &self,
         mapping: &impl Mapping,
-        (from, port): (&EniId, &Port),
+        (from, port): (&End, &Port),
         ends: (Ipv4Addr, Ipv4Addr),
     ) -> Action {
         let (sender, target) = ends;
@@ -158,47 +160,60 @@ impl Switch {
         &mut self,
         now: Instant,
         mapping: &impl Mapping,
-        (from, port): (&EniId, &Port),
+        (from, port): (&End, &Port),
         (packet, bytes): (&Ipv4, &mut [u8]),
     ) -> Action {
         let pair = (packet.src, packet.dst);
-        let established = self.flows.established(now, packet);
-        let question = Packet {
-            src: packet.src,
-            dst: packet.dst,
+        let (src, dst) = packet.ports.unwrap_or_default();
+        let ends = Ends {
             protocol: packet.protocol,
-            dst_port: packet.ports.map(|(_, dst)| dst),
-            established,
+            src: SocketAddrV4::new(packet.src, src),
+            dst: SocketAddrV4::new(packet.dst, dst),
         };
-        let to = match mapping.route(from, &question) {
-            Ok(to) => to,
+        let hop = match mapping.carry(now, &mut self.traffic, (from, &ends)) {
+            Ok(hop) => hop,
             Err(Reason::NoSuchDestination) if packet.dst == port.gateway() => {
                 return frame::echo_reply(bytes, ROUTER_MAC)
                     .map_or(Action::Nothing, Action::Answer);
             }
             Err(reason) => return self.drop(from, Some(pair), reason),
         };
-        let Some(receiver) = self.ports.get(&to) else {
+        let Some(receiver) = self.ports.get(&hop.to) else {
             return self.drop(from, Some(pair), Reason::NoLink);
         };
+        if !fits(receiver, bytes) {
+            return self.drop(from, Some(pair), Reason::TooLarge);
+        }
         let sender = if receiver.subnet == port.subnet {
             port.mac
         } else {
             ROUTER_MAC
         };
         frame::readdress(bytes, receiver.mac, sender);
-        self.flows.record(now, packet);
+        frame::translate(bytes, (&ends, &hop.ends));
         Action::Forward(Forwarding {
-            to,
-            pair,
+            pair: inside(&hop, pair),
+            to: hop.to,
             echo: packet.echo,
         })
     }
 
-    fn drop(&mut self, from: &EniId, pair: Option<(Ipv4Addr, Ipv4Addr)>, reason: Reason) -> Action {
+    fn drop(&mut self, from: &End, pair: Option<(Ipv4Addr, Ipv4Addr)>, reason: Reason) -> Action {
         self.counters.dropped(from, pair, reason);
         Action::Nothing
     }
+}
+
+/// The addresses that a packet has in the VPC: those before it left or after it came in.
+fn inside(hop: &Hop, sent: (Ipv4Addr, Ipv4Addr)) -> (Ipv4Addr, Ipv4Addr) {
+    match hop.to {
+        End::Eni(_) => (*hop.ends.src.ip(), *hop.ends.dst.ip()),
+        End::Side(_) => sent,
+    }
+}
+
+fn fits(port: &Port, bytes: &[u8]) -> bool {
+    bytes.len() <= port.mtu + ETHERNET
 }
 
 fn pair_of(frame: &Frame) -> Option<(Ipv4Addr, Ipv4Addr)> {

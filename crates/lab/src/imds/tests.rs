@@ -16,7 +16,7 @@ fn request(method: &str, path: &str, header: &str) -> String {
 async fn a_token_opens_the_tree_and_nothing_else_does() {
     let (door, instance) = laboratory();
     let (listener, address) = listen();
-    let server = tokio::spawn(serve(listener, instance.clone(), door));
+    let server = tokio::spawn(serve(listener, instance.clone(), door.clone()));
     let ask = |method: &str, path: &str, header: &str| {
         exchange_owned(address, request(method, path, header))
     };
@@ -55,6 +55,22 @@ async fn a_token_opens_the_tree_and_nothing_else_does() {
     );
     assert_eq!(ask("GET", "/latest/meta-data/ipv6", &token).await.0, 404);
     server.abort();
+    let visits = door.visits.all();
+    let seen: Vec<_> = visits
+        .iter()
+        .map(|visit| format!("{} {} {}", visit.method, visit.path, visit.status))
+        .collect();
+    let want = [
+        "GET /latest/meta-data/instance-id 401",
+        "PUT /latest/api/token 400",
+        "POST /latest/api/token 405",
+        "PUT /latest/api/token 200",
+        "GET /latest/meta-data/instance-id 200",
+        "GET /latest/meta-data/ipv6 404",
+    ];
+    assert_eq!(seen, want);
+    assert_eq!(visits[0].node, instance.as_str());
+    assert_eq!(door.visits.lines().lines().count(), want.len());
 }
 
 async fn exchange_owned(address: std::net::SocketAddr, request: String) -> (u16, String) {

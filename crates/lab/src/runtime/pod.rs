@@ -55,6 +55,11 @@ impl<'n> Pod<'n> {
         self.sandbox
     }
 
+    /// Its namespaces, to open sockets in.
+    pub fn namespaces(&self) -> &Namespaces {
+        &self.namespaces
+    }
+
     /// Runs the closure in the pod's network namespace; programs it starts are in it too.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, RuntimeError> {
         let entered = self.namespaces.run(work);

@@ -1,31 +1,34 @@
 //! The description of a scene and how it is made real, step by step. Driven by whoever wants a scene.
 //! Must not: leave anything behind when a step fails (what was made is dropped).
 
+use super::account::Account;
 use super::{Scene, SceneError, SceneNode};
 use crate::doors::{Doors, Listeners};
 use crate::ec2::{Clock, Door};
 use crate::fabric::{Fabric, Guest, Naming, udev_name};
 use crate::node::{EC2, IMDS, Lease, Node};
+use crate::outside::Place;
 use crate::reaper::{Folder, default_root};
 use ipnetwork::Ipv4Network;
 use model::card::{DeviceIndex, NetworkCard};
-use model::id::{InstanceId, SecurityGroupId, SubnetId, VpcId};
+use model::id::InstanceId;
 use model::limits::InstanceLimits;
 use model::time::{Duration, Instant};
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use vpc::{Answer, Caller, Request, Rule, RunInstances, Source, Vpc};
+use vpc::{Answer, Caller, Request, RunInstances, Side};
 
 /// The role whose credentials IMDS serves to the nodes.
 const ROLE: &str = "node";
 
 #[derive(Debug, Clone)]
-struct SubnetPlan {
-    name: String,
-    cidr: Ipv4Network,
-    zone: String,
+pub(super) struct SubnetPlan {
+    pub(super) name: String,
+    pub(super) cidr: Ipv4Network,
+    pub(super) zone: String,
 }
 
 #[derive(Debug, Clone)]
@@ -39,10 +42,12 @@ struct NodePlan {
 pub struct SceneBuilder {
     name: String,
     seed: u64,
-    cidr: Ipv4Network,
-    subnets: Vec<SubnetPlan>,
+    pub(super) cidr: Ipv4Network,
+    pub(super) more_cidrs: Vec<Ipv4Network>,
+    pub(super) subnets: Vec<SubnetPlan>,
     nodes: Vec<NodePlan>,
     young_types: Vec<(String, InstanceLimits)>,
+    pub(super) outside: bool,
     naming: Naming,
     root: PathBuf,
     evidence: Option<PathBuf>,
@@ -55,9 +60,11 @@ impl SceneBuilder {
             name: name.to_owned(),
             seed: 1,
             cidr: network([10, 0, 0, 0], 16),
+            more_cidrs: Vec::new(),
             subnets: Vec::new(),
             nodes: Vec::new(),
             young_types: Vec::new(),
+            outside: false,
             naming: Naming::Udev(Duration::ZERO),
             root: default_root(),
             evidence: None,
@@ -76,6 +83,21 @@ impl SceneBuilder {
     #[must_use]
     pub fn vpc(mut self, cidr: Ipv4Network) -> Self {
         self.cidr = cidr;
+        self
+    }
+
+    /// Gives the VPC another range.
+    #[must_use]
+    pub fn also(mut self, cidr: Ipv4Network) -> Self {
+        self.more_cidrs.push(cidr);
+        self
+    }
+
+    /// Adds the networks beyond the VPC: the Internet, a peered VPC, premises that know the VPC's first range only, and
+    /// a public address for each node.
+    #[must_use]
+    pub fn outside(mut self) -> Self {
+        self.outside = true;
         self
     }
 
@@ -163,6 +185,7 @@ impl SceneBuilder {
         let door = Door::new(Arc::new(Mutex::new(account.vpc)), lab_clock());
         let start = |what| move |source| SceneError::Start { what, source };
         let fabric = Fabric::start(&door.vpc, &door.clock).map_err(start("the fabric"))?;
+        let places = self.open_places(&fabric)?;
         let doors = Doors::start(door.clone()).map_err(start("the EC2 and IMDS doors"))?;
         let region = self
             .subnets
@@ -175,6 +198,7 @@ impl SceneBuilder {
             nodes,
             doors,
             fabric,
+            places,
             door,
             subnets,
             group,
@@ -189,6 +213,12 @@ impl SceneBuilder {
             scene.nodes.push(node);
         }
         Ok(scene)
+    }
+
+    fn open_places(&self, fabric: &Fabric) -> Result<BTreeMap<Side, Place>, SceneError> {
+        let wanted = Side::ALL.into_iter().filter(|_| self.outside);
+        let open = |side| Ok((side, Place::open(side, fabric)?));
+        wanted.map(open).collect()
     }
 
     /// RunInstances; returns the new instance and what its primary link is to be configured with.
@@ -215,6 +245,8 @@ impl SceneBuilder {
             .pop()
             .ok_or_else(|| refused("no instance".to_owned()))?
             .instance;
+        // Only an account with surroundings has public addresses to give.
+        scene.vpc().associate_address(&instance.id);
         let range = self
             .subnets
             .iter()
@@ -274,85 +306,6 @@ pub(super) fn boot(
         instance,
         lease,
     })
-}
-
-/// The account while nobody else sees it.
-struct Account {
-    vpc: Vpc,
-}
-
-impl Account {
-    fn new(seed: u64) -> Self {
-        Self {
-            vpc: Vpc::new(seed),
-        }
-    }
-
-    fn make_network(
-        &mut self,
-        plan: &SceneBuilder,
-    ) -> Result<(Vec<(String, SubnetId)>, SecurityGroupId), SceneError> {
-        let vpc = self.make(
-            Request::CreateVpc { cidr: plan.cidr },
-            |answer| match answer {
-                Answer::Vpc(id) => Some(id),
-                _ => None,
-            },
-        )?;
-        let mut subnets = Vec::new();
-        for SubnetPlan { name, cidr, zone } in &plan.subnets {
-            let tags = vpc::Tags::from([("Name".to_owned(), name.clone())]);
-            let create = Request::CreateSubnet {
-                vpc: vpc.clone(),
-                cidr: *cidr,
-                zone: zone.clone(),
-                tags,
-            };
-            let id = self.make(create, |answer| match answer {
-                Answer::Subnet(view) => Some(view.record.id),
-                _ => None,
-            })?;
-            subnets.push((name.clone(), id));
-        }
-        Ok((subnets, self.make_group(vpc)?))
-    }
-
-    /// The nodes' group, which lets in what its members send.
-    fn make_group(&mut self, vpc: VpcId) -> Result<SecurityGroupId, SceneError> {
-        let (name, description) = ("nodes".to_owned(), "Nodes of the lab".to_owned());
-        let create = Request::CreateSecurityGroup {
-            vpc,
-            name,
-            description,
-        };
-        let group = self.make(create, |answer| match answer {
-            Answer::Group(id) => Some(id),
-            _ => None,
-        })?;
-        let members = Rule {
-            protocol: None,
-            ports: None,
-            source: Source::Group(group.clone()),
-        };
-        let allow = Request::AuthorizeSecurityGroupIngress {
-            group: group.clone(),
-            rules: vec![members],
-        };
-        self.make(allow, |_| Some(()))?;
-        Ok(group)
-    }
-
-    fn make<T>(
-        &mut self,
-        request: Request,
-        read: impl FnOnce(Answer) -> Option<T>,
-    ) -> Result<T, SceneError> {
-        let action = request.action().name();
-        let refused = |error: String| SceneError::Refused { action, error };
-        let answer = self.vpc.request(Instant(0), &Caller::Operator, request);
-        let answer = answer.map_err(|error| refused(error.to_string()))?;
-        read(answer).ok_or_else(|| refused("an answer to another question".to_owned()))
-    }
 }
 
 /// Milliseconds since the lab started.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod actions;
+mod beyond;
 mod conservation;
 mod knobs;
 mod metadata;

@@ -4,43 +4,60 @@ use super::*;
 use crate::fabric::counters::Echoes;
 use crate::fabric::frame::ICMP;
 use crate::fabric::frame::tests::{A, B, arp_request, ipv4};
+use vpc::Side;
 
 const C: Mac = Mac([2, 0, 0, 0, 0, 0xc]);
+const INTERNET: Mac = Mac([2, 0, 0, 0, 0, 0xd]);
+const HOST: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
+const PUBLIC: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 const NOW: Instant = Instant(1_000);
 
-/// Three ENIs: a and b in one subnet, c in another; c accepts nothing but answers.
+/// Three ENIs: a and b in one subnet, c in another; c accepts nothing but answers; the Internet sees all as one address.
 struct Table;
 
 impl Mapping for Table {
-    fn route(&self, from: &EniId, packet: &Packet) -> Result<EniId, Reason> {
-        if owner(packet.src).as_ref() != Some(from) {
+    fn carry(
+        &self,
+        now: Instant,
+        traffic: &mut Traffic,
+        (from, ends): (&End, &Ends),
+    ) -> Result<Hop, Reason> {
+        if owner(*ends.src.ip()).as_ref() != Some(from) {
             return Err(Reason::SourceNotAssigned);
         }
-        let to = owner(packet.dst).ok_or(Reason::NoSuchDestination)?;
-        let closed = to == eni("eni-c") && !packet.established;
-        if closed {
-            Err(Reason::DeniedByGroup)
-        } else {
-            Ok(to)
+        let to = owner(*ends.dst.ip()).ok_or(Reason::NoSuchDestination)?;
+        if to == eni("eni-c") && !traffic.flows.established(now, ends) {
+            return Err(Reason::DeniedByGroup);
         }
+        traffic.flows.record(now, ends);
+        let mut ends = *ends;
+        if to == End::Side(Side::Internet) {
+            ends.src.set_ip(PUBLIC);
+        }
+        if *from == End::Side(Side::Internet) {
+            ends.dst.set_ip(ip(1, 10));
+        }
+        Ok(Hop { to, ends })
     }
 
-    fn owner(&self, _from: &EniId, address: Ipv4Addr) -> Option<EniId> {
-        owner(address)
+    fn owner(&self, from: &End, address: Ipv4Addr) -> Option<End> {
+        owner(address).filter(|_| matches!(from, End::Eni(_)))
     }
 }
 
-fn owner(address: Ipv4Addr) -> Option<EniId> {
+fn owner(address: Ipv4Addr) -> Option<End> {
     match address.octets() {
         [10, 0, 1, 10 | 11] => Some(eni("eni-a")),
         [10, 0, 1, 20] => Some(eni("eni-b")),
         [10, 0, 2, 30] => Some(eni("eni-c")),
+        [192, 0, 2, 10] => Some(eni("eni-a")),
+        [198, 51, 100, _] => Some(End::Side(Side::Internet)),
         _ => None,
     }
 }
 
-fn eni(text: &str) -> EniId {
-    text.parse().unwrap()
+fn eni(text: &str) -> End {
+    End::Eni(text.parse().unwrap())
 }
 
 fn ip(third: u8, last: u8) -> Ipv4Addr {
@@ -59,9 +76,16 @@ fn switch() -> Switch {
             Port {
                 mac,
                 subnet: subnet.parse().unwrap(),
+                mtu: MTU,
             },
         );
     }
+    let internet = Port {
+        mac: INTERNET,
+        subnet: "0.0.0.0/0".parse().unwrap(),
+        mtu: 1500,
+    };
+    switch.plug(End::Side(Side::Internet), internet);
     switch
 }
 
@@ -82,7 +106,7 @@ fn pong(mac: Mac, src: Ipv4Addr, dst: Ipv4Addr) -> Vec<u8> {
 }
 
 fn drops(switch: &Switch, name: &str) -> BTreeMap<Reason, u64> {
-    switch.counters().enis[&eni(name)].drops.clone()
+    switch.counters().enis[&name.parse().unwrap()].drops.clone()
 }
 
 #[test]
@@ -145,7 +169,7 @@ fn a_packet_goes_to_the_owner_with_its_mac_and_is_counted_when_written() {
         }
     );
     assert_eq!(
-        switch.counters().enis[&eni("eni-b")].rx_bytes,
+        switch.counters().enis[&"eni-b".parse().unwrap()].rx_bytes,
         bytes.len() as u64
     );
     switch.refused(&eni("eni-a"), &forwarding, Reason::LinkRefused);
@@ -276,4 +300,56 @@ fn an_unplugged_receiver_has_no_link() {
         drops(&switch, "eni-a"),
         BTreeMap::from([(Reason::NoLink, 1)])
     );
+}
+
+#[test]
+fn beyond_the_vpc_every_neighbour_is_the_router() {
+    let mut switch = switch();
+    let side = End::Side(Side::Internet);
+    for target in [ip(1, 10), PUBLIC, Ipv4Addr::new(9, 9, 9, 9)] {
+        let mut asked = arp_request((INTERNET, HOST), target);
+        assert_eq!(
+            switch.receive(NOW, &Table, &side, &mut asked),
+            Action::Answer(frame::arp_reply((INTERNET, HOST), target, ROUTER_MAC))
+        );
+    }
+}
+
+#[test]
+fn what_crosses_the_border_has_other_ends_and_is_counted_with_those_of_the_vpc() {
+    let mut switch = switch();
+    let side = End::Side(Side::Internet);
+    let mut bytes = ping(A, ip(1, 20), HOST);
+    bytes = ipv4((A, ROUTER_MAC), (ip(1, 10), HOST), ICMP, &bytes[34..]);
+    let Action::Forward(out) = switch.receive(NOW, &Table, &eni("eni-a"), &mut bytes) else {
+        panic!("dropped")
+    };
+    switch.delivered(&out, bytes.len());
+    assert_eq!(out.to, side);
+    let frame = frame::decode(&bytes).unwrap();
+    assert_eq!((frame.src, frame.dst), (ROUTER_MAC, INTERNET));
+    assert_eq!(
+        bytes,
+        ipv4((ROUTER_MAC, INTERNET), (PUBLIC, HOST), ICMP, &bytes[34..])
+    );
+    let mut answer = pong(INTERNET, HOST, PUBLIC);
+    let Action::Forward(back) = switch.receive(NOW, &Table, &side, &mut answer) else {
+        panic!("dropped")
+    };
+    switch.delivered(&back, answer.len());
+    let seen = &switch.counters().echoes;
+    assert_eq!(seen[&(ip(1, 10), HOST)].requests, 1);
+    assert_eq!(seen[&(HOST, ip(1, 10))].replies, 1);
+    assert_eq!(seen.len(), 2);
+    assert_eq!(switch.counters().sides[&Side::Internet].rx_packets, 1);
+}
+
+#[test]
+fn a_packet_that_the_next_network_does_not_carry_is_too_large() {
+    let mut switch = switch();
+    let mut large = ipv4((A, ROUTER_MAC), (ip(1, 10), HOST), 17, &[0; 1_481]);
+    let action = switch.receive(NOW, &Table, &eni("eni-a"), &mut large);
+    assert_eq!(action, Action::Nothing);
+    let too_large = BTreeMap::from([(Reason::TooLarge, 1)]);
+    assert_eq!(drops(&switch, "eni-a"), too_large);
 }

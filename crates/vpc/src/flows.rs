@@ -1,64 +1,45 @@
 //! Which flows were allowed, so that their answers pass: the state behind EC2's stateful security groups. Pure.
 //! Must not: evaluate rules (`vpc` does), read a clock (`now` is an argument).
 
-use crate::fabric::frame::{ICMP, Ipv4};
+use crate::route::Ends;
 use model::time::{Duration, Instant};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 
+const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const CAPACITY: usize = 65_536;
 
-/// One direction of a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Flow {
-    protocol: u8,
-    src: (Ipv4Addr, u16),
-    dst: (Ipv4Addr, u16),
-}
-
-impl Flow {
-    fn opposite(&self) -> Self {
-        Self {
-            protocol: self.protocol,
-            src: self.dst,
-            dst: self.src,
-        }
-    }
-}
-
 /// The flows that a security group allowed, by their first direction.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Flows {
-    seen: BTreeMap<Flow, Instant>,
+    seen: BTreeMap<Ends, Instant>,
 }
 
 impl Flows {
     /// Whether the packet belongs to a flow, in either direction, that was allowed and is not idle for too long: EC2
     /// does not interrupt it when the rule that allowed it goes.
-    pub fn established(&self, now: Instant, packet: &Ipv4) -> bool {
-        let Some(flow) = flow_of(packet) else {
-            return false;
-        };
-        let seen = |flow: &Flow| {
+    pub fn established(&self, now: Instant, ends: &Ends) -> bool {
+        let seen = |flow: &Ends| {
             self.seen
                 .get(flow)
                 .is_some_and(|last| now.since(*last) < idle_limit(flow.protocol))
         };
-        seen(&flow) || seen(&flow.opposite())
+        has_ports(ends) && (seen(ends) || seen(&opposite(ends)))
     }
 
     /// Remembers a packet that rules allowed; an answer only keeps the flow it answers alive.
-    pub fn record(&mut self, now: Instant, packet: &Ipv4) {
-        let Some(flow) = flow_of(packet) else { return };
-        if let Some(last) = self.seen.get_mut(&flow.opposite()) {
+    pub fn record(&mut self, now: Instant, ends: &Ends) {
+        if !has_ports(ends) {
+            return;
+        }
+        if let Some(last) = self.seen.get_mut(&opposite(ends)) {
             *last = now;
             return;
         }
-        if self.seen.len() >= CAPACITY && !self.seen.contains_key(&flow) {
+        if self.seen.len() >= CAPACITY && !self.seen.contains_key(ends) {
             self.make_room(now);
         }
-        self.seen.insert(flow, now);
+        self.seen.insert(*ends, now);
     }
 
     fn make_room(&mut self, now: Instant) {
@@ -76,17 +57,21 @@ impl Flows {
     }
 }
 
-fn flow_of(packet: &Ipv4) -> Option<Flow> {
-    let (src, dst) = packet.ports?;
-    Some(Flow {
-        protocol: packet.protocol,
-        src: (packet.src, src),
-        dst: (packet.dst, dst),
-    })
+/// Later fragments and protocols without ports are no flow.
+fn has_ports(ends: &Ends) -> bool {
+    (ends.src.port(), ends.dst.port()) != (0, 0)
+}
+
+fn opposite(ends: &Ends) -> Ends {
+    Ends {
+        src: ends.dst,
+        dst: ends.src,
+        ..*ends
+    }
 }
 
 /// EC2's connection tracking: 350 s for TCP, 180 s for UDP streams, 30 s for ICMP.
-fn idle_limit(protocol: u8) -> Duration {
+pub(crate) fn idle_limit(protocol: u8) -> Duration {
     match protocol {
         TCP => Duration::from_secs(350),
         ICMP => Duration::from_secs(30),
@@ -95,17 +80,17 @@ fn idle_limit(protocol: u8) -> Duration {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use std::net::{Ipv4Addr, SocketAddrV4};
 
-    fn packet(src: u8, dst: u8, ports: (u16, u16)) -> Ipv4 {
-        let address = |last| Ipv4Addr::new(10, 0, 1, last);
-        Ipv4 {
-            src: address(src),
-            dst: address(dst),
+    fn packet(src: u8, dst: u8, ports: (u16, u16)) -> Ends {
+        let at = |last, port| SocketAddrV4::new(Ipv4Addr::new(10, 0, 1, last), port);
+        Ends {
             protocol: TCP,
-            ports: Some(ports),
-            echo: None,
+            src: at(src, ports.0),
+            dst: at(dst, ports.1),
         }
     }
 
@@ -130,10 +115,7 @@ mod tests {
             !flows.established(now, &packet(3, 1, (80, 40_000))),
             "another host"
         );
-        let unanswerable = Ipv4 {
-            ports: None,
-            ..packet(1, 2, (0, 0))
-        };
+        let unanswerable = packet(1, 2, (0, 0));
         flows.record(now, &unanswerable);
         assert!(
             !flows.established(now, &unanswerable),
@@ -157,7 +139,7 @@ mod tests {
         let mut flows = Flows::default();
         for n in 0..=CAPACITY {
             let (high, low) = (
-                u16::try_from(n / 60_000).unwrap(),
+                u16::try_from(n / 60_000 + 1).unwrap(),
                 u16::try_from(n % 60_000).unwrap(),
             );
             flows.record(
@@ -168,9 +150,9 @@ mod tests {
         assert_eq!(flows.seen.len(), CAPACITY);
         let now = Instant(u64::try_from(CAPACITY).unwrap());
         assert!(
-            !flows.established(now, &packet(2, 1, (0, 0))),
+            !flows.established(now, &packet(2, 1, (0, 1))),
             "the oldest is still there"
         );
-        assert!(flows.established(now, &packet(2, 1, (0, 1))));
+        assert!(flows.established(now, &packet(2, 1, (1, 1))));
     }
 }
