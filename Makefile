@@ -12,7 +12,7 @@ STEP   := ./.ci/step
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
-## make demo            two nodes, ten pods, real packets; BREAK=rule|group|sourcecheck|leak breaks one thing
+## make demo            two nodes, 40 pods, the Internet, real packets; BREAK=rule|group|sourcecheck|snat|leak breaks one thing
 demo: tools build
 	@$(BIN)/demo $(if $(BREAK),--break $(BREAK))
 

@@ -1,4 +1,4 @@
-//! The demo: a VPC with two nodes, ten pods, every pair of them, and nothing left at the end. Driven by `bin/demo`.
+//! The demo: a VPC with two nodes, 40 pods, every pair of them, the Internet, and nothing left at the end. Driven by `bin/demo`.
 //! Must not: reach around the plugin or the daemon to make something work.
 
 pub mod account;
@@ -55,14 +55,15 @@ fn perform(
     broken: Option<Break>,
 ) -> anyhow::Result<(Vec<String>, String)> {
     let scene = Scene::builder("demo")
-        .node("m5.large", "a")
-        .node("m5.large", "b")
+        .outside()
+        .node(roster::INSTANCE_TYPE, "a")
+        .node(roster::INSTANCE_TYPE, "b")
         .evidence(evidence.folder())
         .program(&programs.lab)
         .start()?;
     let outside = cleanup::Outside::of(&scene);
     progress.say(format!(
-        "a VPC with {} nodes in two subnets is up",
+        "a VPC with {} nodes in two subnets and an Internet gateway is up",
         scene.nodes().len()
     ))?;
     let acted = act(progress, &scene, (programs, broken));

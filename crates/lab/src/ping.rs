@@ -9,10 +9,14 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, bind, recv, sendto,
     socket,
 };
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
+
+/// Sequence number of the echoes of a sweep.
+const SWEEP: u16 = 1;
 
 /// What to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +115,40 @@ pub fn ping(namespaces: &Namespaces, ping: Ping) -> Result<Pinged, PingError> {
     Ok(result)
 }
 
+/// Sends one echo to each target at once and waits until all are answered or `timeout` has passed; who answered. The
+/// namespace must have a route to each: what the kernel refuses to send is not answered.
+pub fn sweep(
+    namespaces: &Namespaces,
+    targets: &[Ipv4Addr],
+    timeout: Duration,
+) -> Result<BTreeSet<Ipv4Addr>, PingError> {
+    let Some(target) = targets.first().copied() else {
+        return Ok(BTreeSet::new());
+    };
+    let opened = namespaces
+        .run(|| open(None))
+        .map_err(|source| PingError::Enter { target, source })?;
+    let fd = opened.map_err(|source| PingError::Socket { target, source })?;
+    let id = next_id();
+    for target in targets {
+        let address = SockaddrIn::from(SocketAddrV4::new(*target, 0));
+        let message = echo_request(id, SWEEP);
+        // One that can't be sent is one that isn't answered.
+        let _ = sendto(fd.as_raw_fd(), &message, &address, MsgFlags::empty());
+    }
+    let started = Instant::now();
+    let mut missing: BTreeSet<Ipv4Addr> = targets.iter().copied().collect();
+    let mut answered = BTreeSet::new();
+    while !missing.is_empty()
+        && let Some(from) = next_answer(&fd, |answer| answer == (id, SWEEP), (started, timeout))
+    {
+        if missing.remove(&from) {
+            answered.insert(from);
+        }
+    }
+    Ok(answered)
+}
+
 /// Identifiers tell the answers of pings apart that run at once, and make each ping a flow of its own.
 fn next_id() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(1);
@@ -135,24 +173,32 @@ fn open(source: Option<Ipv4Addr>) -> Result<OwnedFd, Errno> {
 }
 
 fn answered(fd: &OwnedFd, wanted: (u16, u16), timeout: Duration) -> bool {
-    let started = Instant::now();
+    next_answer(fd, |answer| answer == wanted, (Instant::now(), timeout)).is_some()
+}
+
+/// Whose answer comes next; none when time is over.
+fn next_answer(
+    fd: &OwnedFd,
+    wanted: impl Fn((u16, u16)) -> bool,
+    (started, timeout): (Instant, Duration),
+) -> Option<Ipv4Addr> {
     let mut buffer = [0; 2048];
     loop {
         while let Ok(length) = recv(fd.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-            if echo_answer(&buffer[..length]) == Some(wanted) {
-                return true;
+            if let Some((from, id, sequence)) = echo_answer(&buffer[..length])
+                && wanted((id, sequence))
+            {
+                return Some(from);
             }
         }
-        let Some(left) = timeout.checked_sub(started.elapsed()) else {
-            return false;
-        };
+        let left = timeout.checked_sub(started.elapsed())?;
         let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
         let left =
             PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
         if let Err(errno) = poll(&mut fds, left)
             && errno != Errno::EINTR
         {
-            return false;
+            return None;
         }
     }
 }

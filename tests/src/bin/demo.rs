@@ -1,10 +1,10 @@
-//! `demo`: two nodes, ten pods, real packets, on this machine alone. Must not: contain more than the command line.
+//! `demo`: two nodes, 40 pods, real packets, on this machine alone. Must not: contain more than the command line.
 
 use clap::Parser;
 use e2e::demo::sabotage::Break;
 use std::process::ExitCode;
 
-/// A VPC with two nodes on this machine; every pod pings every other. Needs root.
+/// A VPC with two nodes on this machine; every pod pings every other and the Internet. Needs root.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {

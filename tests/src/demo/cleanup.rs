@@ -16,8 +16,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Addresses for pods on one ENI of an m5.large, which is what `WARM_ENI_TARGET` counts in.
-const PER_ENI: usize = 9;
+/// Addresses for pods on one ENI of the nodes' type, which is what `WARM_ENI_TARGET` counts in.
+const PER_ENI: usize = 14;
 /// The default of `WARM_ENI_TARGET`.
 const WARM_ENIS: usize = 1;
 /// How long the kernel may take to remove the links of a namespace that is gone: it does so in the background.
@@ -192,11 +192,12 @@ mod tests {
             primary: Ipv4Addr::new(10, 0, 1, 4),
             secondary: vec![Ipv4Addr::new(10, 0, 1, 5); PER_ENI],
         };
-        assert_eq!(surplus(&[eni(0), eni(1)]), None);
-        let left = surplus(&[eni(0), eni(1), eni(2)]).unwrap();
+        let three = [eni(0), eni(1), eni(2)];
+        assert_eq!(surplus(&three), None);
+        let left = surplus(&[&three[..], &[eni(3)]].concat()).unwrap();
         assert_eq!(
             left,
-            "27 addresses on 3 ENIs in EC2, where the warm target asked for 18"
+            "56 addresses on 4 ENIs in EC2, where the warm target asked for 42"
         );
     }
 }

@@ -1,19 +1,26 @@
-//! Every pod pings every other, and the fabric's counters say which way the packets went. Must not: take an answer for
-//! proof that it came over the right way.
+//! Every pod pings every other and a host on the Internet, and the fabric's counters say which way the packets went.
+//! Must not: take an answer for proof that it came over the right way.
 
 use super::roster::Member;
 use crate::progress::Progress;
 use lab::fabric::counters::{Counters, Echoes};
-use lab::ping::Ping;
+use lab::ping::PingError;
 use lab::scene::Scene;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// Echoes of a pair; the first that is lost ends the pair.
 pub const ECHOES: u16 = 3;
-/// How long an answer may take. Losses are the exception: with 50 pairs broken this is the time the demo takes.
-const ANSWER_LIMIT: Duration = Duration::from_millis(500);
+/// How long an answer may take. Losses are the exception: a pod whose every pair is broken takes this long.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// Pods that ping at once: enough to keep two processors busy, few enough for the fabric's queues.
+const AT_ONCE: usize = 8;
+/// On the Internet every pod pings a host of its own, so that the node's address tells the pods apart.
+const HOSTS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 0);
 
 /// What came of all pairs.
 #[derive(Debug, Default)]
@@ -26,68 +33,148 @@ pub struct Outcome {
     pub faults: Vec<String>,
 }
 
-/// Pings between all ordered pairs, one pair after the other.
+/// Pings between all ordered pairs of pods and from each pod to the Internet, several pods at once.
 pub fn ping_all(
     progress: &Progress,
     scene: &Scene,
     members: &[Member<'_>],
 ) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
-    for from in members {
+    let before = scene.counters();
+    let exchanged = exchange_all(members)?;
+    let after = scene.counters();
+    for node in 0..scene.nodes().len() {
         let faults_before = outcome.faults.len();
-        for to in members
+        let mut pairs = 0;
+        for (from, received) in exchanged
             .iter()
-            .filter(|to| to.pod.address != from.pod.address)
+            .filter(|(index, _)| members[*index].node == node)
         {
-            let before = scene.counters();
-            let (mut pair, refused) = exchange(from, to)?;
-            pair.seen = Seen::between(&before, &scene.counters(), pair.addresses);
-            outcome.sent += u32::from(pair.sent);
-            outcome.lost += u32::from(pair.sent - pair.received);
-            let titles = format!("{} → {}", from.title(), to.title());
-            outcome
-                .faults
-                .extend(judge(&pair).map(|fault| format!("{titles}: {fault}{refused}")));
+            for to in targets(members, *from) {
+                let mut pair = pair(scene, members, (*from, to));
+                (pair.sent, pair.received) = count(received, to.address(members));
+                pair.seen = Seen::between(&before, &after, &pair);
+                outcome.sent += u32::from(pair.sent);
+                outcome.lost += u32::from(pair.sent - pair.received);
+                let titles = format!("{} → {}", members[*from].title(), to.title(members));
+                let fault = judge(&pair).map(|fault| format!("{titles}: {fault}"));
+                outcome.faults.extend(fault);
+                pairs += 1;
+            }
         }
         let verdict = match outcome.faults.len() - faults_before {
-            0 => "every pod answered, each packet went the right way".to_owned(),
-            faults => format!("{faults} of {} pairs FAILED", members.len() - 1),
+            0 => "all answered, each packet went the right way".to_owned(),
+            faults => format!("{faults} FAILED"),
         };
-        progress.say(format!("{} pinged all others: {verdict}", from.title()))?;
+        let name = scene.node(node).name();
+        progress.say(format!(
+            "{name}: its pods pinged all others and the Internet, {pairs} pairs: {verdict}"
+        ))?;
     }
     Ok(outcome)
 }
 
-fn exchange(from: &Member<'_>, to: &Member<'_>) -> anyhow::Result<(Pair, String)> {
-    let mut pair = Pair {
-        addresses: (from.pod.address, to.pod.address),
-        same_node: from.node == to.node,
+/// Whom a pod pings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    /// Another pod, by its number.
+    Pod(usize),
+    /// A host on the Internet.
+    Host(Ipv4Addr),
+}
+
+impl Target {
+    fn address(self, members: &[Member<'_>]) -> Ipv4Addr {
+        match self {
+            Self::Pod(index) => members[index].pod.address,
+            Self::Host(address) => address,
+        }
+    }
+
+    fn title(self, members: &[Member<'_>]) -> String {
+        match self {
+            Self::Pod(index) => members[index].title(),
+            Self::Host(address) => format!("the Internet ({address})"),
+        }
+    }
+}
+
+fn targets(members: &[Member<'_>], from: usize) -> impl Iterator<Item = Target> {
+    let pods = (0..members.len()).filter(move |to| *to != from);
+    let number = u32::try_from(from).unwrap_or_default() + 1;
+    let host = Ipv4Addr::from_bits(HOSTS.to_bits() + number);
+    pods.map(Target::Pod).chain([Target::Host(host)])
+}
+
+/// Who answered a pod, round by round.
+type Rounds = Vec<BTreeSet<Ipv4Addr>>;
+
+fn exchange_all(members: &[Member<'_>]) -> anyhow::Result<Vec<(usize, Rounds)>> {
+    let next = Mutex::new(0..members.len());
+    let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || -> Result<Vec<(usize, Rounds)>, PingError> {
+        let mut done = Vec::new();
+        while let Some(from) = take() {
+            done.push((from, exchange(members, from)?));
+        }
+        Ok(done)
+    };
+    let mut all = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+        let results = workers.into_iter().map(|worker| match worker.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        results.collect::<Result<Vec<_>, _>>()
+    })?
+    .concat();
+    all.sort_by_key(|(from, _)| *from);
+    Ok(all)
+}
+
+fn exchange(members: &[Member<'_>], from: usize) -> Result<Rounds, PingError> {
+    let mut asked: Vec<Ipv4Addr> = targets(members, from)
+        .map(|to| to.address(members))
+        .collect();
+    let mut rounds = Rounds::new();
+    for _ in 0..ECHOES {
+        let answered = members[from].pod.sweep(&asked, ANSWER_LIMIT)?;
+        asked.retain(|address| answered.contains(address));
+        rounds.push(answered);
+    }
+    Ok(rounds)
+}
+
+/// Echoes sent and answered of one target.
+fn count(rounds: &Rounds, target: Ipv4Addr) -> (u16, u16) {
+    let answers = rounds.iter().take_while(|round| round.contains(&target));
+    let received = u16::try_from(answers.count()).unwrap_or(ECHOES);
+    (ECHOES.min(received + 1), received)
+}
+
+fn pair(scene: &Scene, members: &[Member<'_>], (from, to): (usize, Target)) -> Pair {
+    let own = members[from].pod.address;
+    let (seen_as, same_node) = match to {
+        Target::Pod(index) => (own, members[from].node == members[index].node),
+        // Its node translates it to the only address that the Internet gateway takes.
+        Target::Host(_) => (scene.nodes()[members[from].node].lease.address, false),
+    };
+    Pair {
+        own,
+        addresses: (seen_as, to.address(members)),
+        same_node,
         sent: 0,
         received: 0,
         seen: Seen::default(),
-    };
-    let echo = Ping {
-        target: to.pod.address,
-        source: None,
-        count: 1,
-        timeout: ANSWER_LIMIT,
-    };
-    let mut refused = String::new();
-    while pair.sent < ECHOES && pair.sent == pair.received {
-        let pinged = from.pod.ping(echo)?;
-        pair.sent += pinged.sent;
-        pair.received += pinged.received;
-        refused = pinged
-            .refused
-            .map(|said| format!("; the pod's kernel: {said}"))
-            .unwrap_or_default();
     }
-    Ok((pair, refused))
 }
 
 /// One ordered pair, its echoes and what the fabric saw of them.
 #[derive(Debug, Clone)]
 struct Pair {
+    /// The asking pod's own address.
+    own: Ipv4Addr,
+    /// As whom the fabric should see the pod, and whom it asked.
     addresses: (Ipv4Addr, Ipv4Addr),
     same_node: bool,
     sent: u16,
@@ -104,7 +191,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn between(before: &Counters, after: &Counters, (from, to): (Ipv4Addr, Ipv4Addr)) -> Self {
+    fn between(before: &Counters, after: &Counters, pair: &Pair) -> Self {
+        let (own, (from, to)) = (pair.own, pair.addresses);
         let echoes = |counters: &Counters, pair| -> Echoes {
             counters.echoes.get(&pair).copied().unwrap_or_default()
         };
@@ -115,10 +203,11 @@ impl Seen {
             )
         };
         let (earlier, later) = (count(before), count(after));
+        let ends = [(from, to), (to, from), (own, to), (to, own)];
         let ours = after
             .dropped
             .iter()
-            .filter(|((src, dst, _), _)| [(from, to), (to, from)].contains(&(*src, *dst)));
+            .filter(|((src, dst, _), _)| ends.contains(&(*src, *dst)));
         let new =
             ours.filter(|(key, count)| before.dropped.get(key).is_none_or(|before| before < count));
         Self {
@@ -169,6 +258,7 @@ mod tests {
 
     fn pair(same_node: bool, received: u16, seen: Seen) -> Pair {
         Pair {
+            own: A,
             addresses: (A, B),
             same_node,
             sent: 3,
@@ -205,10 +295,11 @@ mod tests {
         let eni = End::Eni("eni-1".parse().unwrap());
         counters.dropped(&eni, Some((A, B)), Reason::DeniedByGroup);
         let before = counters.clone();
-        assert_eq!(Seen::between(&before, &counters, (A, B)), Seen::default());
+        let ours = pair(false, 3, Seen::default());
+        assert_eq!(Seen::between(&before, &counters, &ours), Seen::default());
         counters.echoed((A, B), Echo::Request);
         counters.dropped(&eni, Some((B, A)), Reason::SourceNotAssigned);
-        let seen = Seen::between(&before, &counters, (A, B));
+        let seen = Seen::between(&before, &counters, &ours);
         assert_eq!((seen.requests, seen.replies), (1, 0));
         assert_eq!(
             judge(&pair(false, 2, seen)).unwrap(),
@@ -222,5 +313,35 @@ mod tests {
             judge(&pair(false, 2, Seen::default())).unwrap(),
             "1 of 3 echoes lost; nothing of it came to the fabric"
         );
+    }
+
+    #[test]
+    fn what_the_border_drops_untranslated_is_the_pods_loss() {
+        let (node, host) = (Ipv4Addr::new(10, 0, 1, 4), Ipv4Addr::new(203, 0, 113, 1));
+        let mut counters = Counters::default();
+        let before = counters.clone();
+        let eni = End::Eni("eni-1".parse().unwrap());
+        counters.dropped(&eni, Some((A, host)), Reason::NoPublicAddress);
+        let lost = Pair {
+            addresses: (node, host),
+            ..pair(false, 0, Seen::default())
+        };
+        let seen = Seen::between(&before, &counters, &lost);
+        assert_eq!(
+            judge(&Pair { seen, ..lost }).unwrap(),
+            "3 of 3 echoes lost; the fabric dropped 10.0.1.5 → 203.0.113.1 (Internet gateway: source has no public address)"
+        );
+    }
+
+    #[test]
+    fn the_first_lost_echo_ends_a_pair() {
+        let rounds = |answered: &[bool]| -> Rounds {
+            let round = |yes: &bool| yes.then_some(B).into_iter().collect();
+            answered.iter().map(round).collect()
+        };
+        assert_eq!(count(&rounds(&[true, true, true]), B), (3, 3));
+        assert_eq!(count(&rounds(&[true, false, false]), B), (2, 1));
+        assert_eq!(count(&rounds(&[false, false, false]), B), (1, 0));
+        assert_eq!(count(&rounds(&[true, true, true]), A), (1, 0));
     }
 }

@@ -17,10 +17,12 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// Pods on each node.
-pub const PODS: usize = 5;
+pub const PODS: usize = 20;
 /// Pods that come and go first. A node's pods share an ENI while it has room; an address that a pod left cools for 30 s.
-/// Seven of the nine addresses of an m5.large's primary ENI cooling make the five pods that follow two and three.
+/// Seven of the 14 addresses of an m5.xlarge's primary ENI cooling make the 20 pods that follow 7 and 13.
 pub const CHURN: usize = 7;
+/// The nodes' instance type.
+pub const INSTANCE_TYPE: &str = "m5.xlarge";
 
 /// A pod and what its node and EC2 say about it.
 #[derive(Debug)]

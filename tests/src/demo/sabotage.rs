@@ -1,4 +1,4 @@
-//! The four things that the demo can break, so that everybody sees that it would notice. Must not: repair anything.
+//! The five things that the demo can break, so that everybody sees that it would notice. Must not: repair anything.
 
 use super::roster::Member;
 use crate::progress::Progress;
@@ -17,6 +17,8 @@ pub enum Break {
     Group,
     /// Unassign one pod's address in EC2 behind the daemon's back.
     Sourcecheck,
+    /// Put another program's table before the node's translation of one pod's address.
+    Snat,
     /// Skip the DEL of one pod.
     Leak,
 }
@@ -31,6 +33,7 @@ pub fn break_it(
         Break::Rule => delete_rule(progress, scene, members),
         Break::Group => revoke(progress, scene),
         Break::Sourcecheck => unassign(progress, scene, members),
+        Break::Snat => keep_own_address(progress, scene, members),
         Break::Leak => progress.say("break: one pod will not get its DEL"),
     }
 }
@@ -82,6 +85,28 @@ fn unassign(progress: &Progress, scene: &Scene, members: &[Member<'_>]) -> anyho
     carry_out(scene, unassign)?;
     progress.say(format!(
         "break: unassigned {address} of {} from {eni} in EC2",
+        victim.title()
+    ))
+}
+
+/// The first table that decides about a flow's source decides for all. It is nobody's but this demo's, so nobody
+/// removes it.
+fn keep_own_address(
+    progress: &Progress,
+    scene: &Scene,
+    members: &[Member<'_>],
+) -> anyhow::Result<()> {
+    let victim = members.first().context("there is no pod")?;
+    let address = victim.pod.address;
+    let table = format!(
+        "table ip vandal {{ chain first {{ type nat hook postrouting priority srcnat - 50; \
+         ip saddr {address} snat to {address}; }} }}"
+    );
+    let node = scene.node(victim.node);
+    node.run(|| command::run(&["nft", "-f", "-"], &table))??;
+    progress.say(format!(
+        "break: a foreign table on {} lets {} keep its own address",
+        node.name(),
         victim.title()
     ))
 }

@@ -175,8 +175,8 @@ pub fn echo_request(id: u16, sequence: u16) -> Vec<u8> {
     message
 }
 
-/// Identifier and sequence number of an echo reply, from an IPv4 packet as a raw socket receives it.
-pub fn echo_answer(packet: &[u8]) -> Option<(u16, u16)> {
+/// Sender, identifier and sequence number of an echo reply, from an IPv4 packet as a raw socket receives it.
+pub fn echo_answer(packet: &[u8]) -> Option<(Ipv4Addr, u16, u16)> {
     let ipv4 = decode_ipv4(packet).ok()?;
     if ipv4.echo != Some(Echo::Reply) {
         return None;
@@ -184,6 +184,7 @@ pub fn echo_answer(packet: &[u8]) -> Option<(u16, u16)> {
     let (header, _) = lengths(packet)?;
     let sequence = packet.get(header + 6..header + 8)?;
     Some((
+        ipv4.src,
         ipv4.ports?.0,
         u16::from_be_bytes([sequence[0], sequence[1]]),
     ))
@@ -357,7 +358,7 @@ pub(crate) mod tests {
             (answer.src, answer.dst, answer.echo),
             (you, me, Some(Echo::Reply))
         );
-        assert_eq!(echo_answer(&reply[ETHERNET..]), Some((77, 3)));
+        assert_eq!(echo_answer(&reply[ETHERNET..]), Some((you, 77, 3)));
         assert_eq!(
             checksum(&reply[ETHERNET..ETHERNET + 20]),
             0,

@@ -7,10 +7,12 @@ use super::invocation::{Invocation, PodSpec};
 use super::sandbox::{DelWith, Sandbox};
 use crate::namespace::Namespaces;
 use crate::node::{Node, NodeError};
-use crate::ping::{Ping, PingError, Pinged, ping};
+use crate::ping::{Ping, PingError, Pinged, ping, sweep};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 /// A pod that has its address.
 #[derive(Debug)]
@@ -82,6 +84,15 @@ impl<'n> Pod<'n> {
     /// Sends echoes from the pod.
     pub fn ping(&self, question: Ping) -> Result<Pinged, PingError> {
         ping(&self.namespaces, question)
+    }
+
+    /// Sends one echo to each target at once; who answered in time.
+    pub fn sweep(
+        &self,
+        targets: &[Ipv4Addr],
+        timeout: Duration,
+    ) -> Result<BTreeSet<Ipv4Addr>, PingError> {
+        sweep(&self.namespaces, targets, timeout)
     }
 
     /// What StopPodSandbox and RemovePodSandbox do: DEL with the namespace, the namespace goes, DEL without it. Every
