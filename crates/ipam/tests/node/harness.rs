@@ -128,6 +128,30 @@ pub(crate) fn unknown() -> Result<Reply, CallError> {
     Err(CallError::Unknown("connection reset".into()))
 }
 
+/// An m5.large that may have its primary ENI only: nine addresses.
+pub(crate) fn small() -> Bench {
+    let settings = NodeSettings {
+        max_enis: Some(1),
+        ..NodeSettings::default()
+    };
+    Bench::serving(settings, 9)
+}
+
+/// The same with every address held, by containers `c0` to `c8`.
+pub(crate) fn full() -> Bench {
+    let mut bench = small();
+    for n in 0..9 {
+        bench.add(&format!("c{n}"), &format!("web-{n}"));
+    }
+    bench
+}
+
+/// Addresses held, and addresses cooling.
+pub(crate) fn stats(bench: &Bench) -> (u32, u32) {
+    let stats = bench.node.view(bench.now().boot).stats;
+    (stats.held, stats.cooling)
+}
+
 /// The next process of the same boot, that many milliseconds after the end of the one of `bench`, which wrote what it had.
 pub(crate) fn restarted(bench: &Bench, millis: u64) -> Bench {
     let restored = Restored {

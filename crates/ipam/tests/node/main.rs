@@ -16,5 +16,6 @@ mod reasons;
 mod recovery;
 mod requests;
 mod stopping;
+mod sweep;
 mod unknown;
 mod waiting;

@@ -1,30 +1,12 @@
 //! Life of a waiting ADD: deadline, admission, order, one answer per request, abandonment, overtaking DELs, what is seen.
 
-use crate::harness::{Bench, address, key, pod, record};
+use crate::harness::{Bench, address, full, key, pod, record, small, stats};
 use ipam::effect::Answer;
 use ipam::event::{Event, Request, RequestId};
 use ipam::notice::Notice;
 use model::call::{Call, Reply};
 use model::settings::NodeSettings;
 use model::time::{Duration, Instant};
-
-/// An m5.large that may have its primary ENI only: nine addresses.
-fn small() -> Bench {
-    let settings = NodeSettings {
-        max_enis: Some(1),
-        ..NodeSettings::default()
-    };
-    Bench::serving(settings, 9)
-}
-
-/// The same with every address held, by containers `c0` to `c8`.
-fn full() -> Bench {
-    let mut bench = small();
-    for n in 0..9 {
-        bench.add(&format!("c{n}"), &format!("web-{n}"));
-    }
-    bench
-}
 
 fn assigned(bench: &mut Bench) {
     let addresses = (1..=9).map(|k| address(0, k)).collect();
@@ -50,11 +32,6 @@ fn del_as(bench: &mut Bench, id: u64, container: &str) {
         deadline: Instant(bench.at + 5_000),
     };
     bench.event(Event::Request(RequestId(id), request));
-}
-
-fn stats(bench: &Bench) -> (u32, u32) {
-    let stats = bench.node.view(bench.now().boot).stats;
-    (stats.held, stats.cooling)
 }
 
 #[test]
@@ -282,133 +259,6 @@ fn a_waiter_is_told_of_once_after_ten_seconds_with_what_it_waits_for() {
             .starts_with("default/web-0 10 no address became free within 10 s; EC2 was asked to"),
         "{told:?}"
     );
-}
-
-/// Links as they are when every allocation but those of `without` has its own.
-fn link(bench: &mut Bench, names: &[&str]) {
-    for name in names {
-        let suffix = pod(name).link_suffix(0);
-        bench.links.names.insert(format!("eni{suffix}"));
-    }
-}
-
-#[test]
-fn without_any_del_an_address_cools_after_two_looks_and_the_loss_is_counted_and_named() {
-    let mut bench = small();
-    let (lost, kept) = (bench.add("a", "web-0"), bench.add("b", "web-1"));
-    let address = bench.granted(lost).unwrap();
-    link(&mut bench, &["web-0", "web-1"]);
-    bench.see_links();
-    bench.pass(200_000);
-    bench.links.names.clear();
-    link(&mut bench, &["web-1"]);
-    bench.see_links();
-    bench.pass(9_999);
-    bench.see_links();
-    assert_eq!(stats(&bench), (2, 0), "one look is no proof");
-    bench.pass(1);
-    bench.see_links();
-    assert_eq!(stats(&bench), (1, 1));
-    assert_eq!(bench.node.view(bench.now().boot).swept, 1);
-    let named = bench.notices.iter().any(|notice| {
-        matches!(notice, Notice::Swept { pod, address: swept, .. } if pod.name == "web-0" && *swept == address)
-    });
-    assert!(named, "{:?}", bench.notices);
-    assert!(bench.granted(kept).is_some());
-}
-
-#[test]
-fn an_add_at_the_limit_waits_for_addresses_whose_del_never_came() {
-    let mut bench = full();
-    let names: Vec<_> = (0..9).map(|n| format!("web-{n}")).collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    link(&mut bench, &names);
-    bench.see_links();
-    bench.pass(200_000);
-    let refused = bench.add("x", "x");
-    assert!(bench.refusal(refused).starts_with("node limit 9"));
-    bench.links.names.clear();
-    link(&mut bench, &names[1..]);
-    bench.see_links();
-    let (waits, more) = (bench.add("y", "y"), bench.add("z", "z"));
-    assert!(!bench.replies.contains_key(&waits));
-    assert!(bench.refusal(more).starts_with("node limit 9"));
-    bench.pass(30_000);
-    bench.see_links();
-    bench.pass(30_000);
-    assert!(bench.granted(waits).is_some());
-}
-
-#[test]
-fn an_add_that_waits_for_a_lost_pod_is_refused_when_the_link_is_there_after_all() {
-    let mut bench = full();
-    link(&mut bench, &["web-1", "web-2", "web-3", "web-4"]);
-    link(&mut bench, &["web-5", "web-6", "web-7", "web-8"]);
-    bench.pass(200_000);
-    bench.see_links();
-    let waits = bench.add("y", "y");
-    assert!(!bench.replies.contains_key(&waits));
-    bench.pass(5_000);
-    link(&mut bench, &["web-0"]);
-    bench.see_links();
-    assert!(bench.refusal(waits).starts_with("node limit 9"));
-}
-
-#[test]
-fn of_two_sandboxes_with_one_link_the_newer_keeps_its_address_and_the_older_is_swept() {
-    let mut bench = small();
-    let (old, new) = (bench.add("one", "web-0"), bench.add("two", "web-0"));
-    let (old, new) = (bench.granted(old).unwrap(), bench.granted(new).unwrap());
-    assert_ne!(old, new);
-    link(&mut bench, &["web-0"]);
-    let name = bench.links.names.first().unwrap().clone();
-    bench.links.routed.insert(new, name);
-    bench.pass(200_000);
-    bench.see_links();
-    bench.pass(10_000);
-    bench.see_links();
-    assert_eq!(stats(&bench), (1, 1));
-    let again = bench.add("two", "web-0");
-    assert_eq!(bench.granted(again), Some(new));
-    let swept: Vec<_> = bench
-        .notices
-        .iter()
-        .filter_map(|notice| match notice {
-            Notice::Swept { address, .. } => Some(*address),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(swept, [old]);
-}
-
-#[test]
-fn a_link_without_its_route_is_never_a_reason_to_release() {
-    let mut bench = small();
-    bench.add("a", "web-0");
-    link(&mut bench, &["web-0"]);
-    for _ in 0..20 {
-        bench.see_links();
-        bench.pass(30_000);
-    }
-    assert_eq!(stats(&bench), (1, 0));
-}
-
-#[test]
-fn after_a_restart_an_answer_of_the_earlier_process_protects_its_address_as_if_it_had_just_been_given()
- {
-    let mut bench = small();
-    let add = bench.add("a", "web-0");
-    let held = bench.granted(add).unwrap();
-    let mut next = crate::harness::restarted(&bench, 1);
-    next.boot(vec![record(0, 9)]);
-    for at in [10_000, 139_999] {
-        next.pass(at);
-        next.see_links();
-    }
-    assert_eq!(stats(&next), (1, 0));
-    next.pass(1);
-    next.see_links();
-    assert_eq!(stats(&next), (0, 1), "{held} had no link for all that time");
 }
 
 #[test]
