@@ -1,5 +1,6 @@
 //! T-09: the daemon is killed while EC2 has one of its calls: before it is carried out (and then never, or only after the
-//! restart) and after, before the answer. Each call that changes something, as a record of the journal of EC2 has them.
+//! restart) and after, before the answer; and around the announcement of the first ones. Which calls and steps there are
+//! is read from a record of a whole life.
 
 use crate::home::{Home, log, looked_after};
 use crate::truth::settled;
@@ -8,7 +9,7 @@ use e2e::kill::{Cut, FILES, Kind, kinds, record};
 use e2e::stage::Stage;
 use lab::ec2::Moment;
 use lab::vpc::Action;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 
 const VARIABLES: &[(&str, &str)] = &[("IP_COOLDOWN_PERIOD", "1")];
@@ -67,83 +68,77 @@ fn life(home: &Home<'_>, strike: impl FnOnce()) {
     settled(home.stage, home.index, &[], 2);
 }
 
-/// The mutating calls of a whole life.
-fn recorded(stage: &Stage, index: usize) -> Vec<Action> {
-    let daemon = stage.launch(index, VARIABLES);
-    let ((), deaths) = looked_after((stage, index), VARIABLES, daemon, |home| life(home, || {}));
+/// What the daemon of the first node does in a life: its mutating calls, and the steps by which it writes its journal but
+/// for the sync of the content.
+fn recorded(stage: &Stage) -> (Vec<Action>, Vec<Kind>) {
+    let trace = log(stage, "record");
+    let daemon = stage.launch_under(0, &record(FILES, &[JOURNAL], &trace), VARIABLES);
+    let ((), deaths) = looked_after((stage, 0), VARIABLES, daemon, |home| life(home, || {}));
     assert_eq!(deaths, 0);
     let records = stage.journal().records();
-    let made: BTreeSet<String> = records
-        .into_iter()
-        .filter(|record| record.mutating)
-        .map(|record| record.action)
-        .collect();
+    let mutating = records.iter().filter(|record| record.mutating);
+    let made: BTreeSet<&str> = mutating.map(|record| record.action.as_str()).collect();
     let is_made = |action: &&Action| made.contains(action.name());
-    Action::ALL.iter().filter(is_made).copied().collect()
+    let calls = Action::ALL.iter().filter(is_made).copied().collect();
+    let steps = kinds(&fs::read_to_string(trace).unwrap(), &[JOURNAL]);
+    let is_step = |kind: &Kind| !kind.call.contains("sync");
+    (calls, steps.into_keys().filter(is_step).collect())
 }
 
+/// Calls of a life that change something: tags, assign, create, attach, protect.
+const CALLS: usize = 5;
+/// Replacements of the journal up to the one after the assignment.
+const WRITES: usize = 3;
+/// The journal's file is made, filled and put in place.
+const STEPS: usize = 3;
+
+/// An assignment that was announced is not repeated before EC2 has told what came of it, which takes the call's whole
+/// deadline: every case has a node of its own, and all wait at once.
 #[test]
-fn t09_killed_during_every_call_that_makes_an_eni_it_orphans_none_and_doubles_nothing() {
-    // A node of its own for each call and fate, and one for the record.
+fn t09_killed_during_every_call_that_grows_and_around_its_announcement_it_loses_and_doubles_nothing()
+ {
+    let nodes = 1 + FATES.len() * CALLS + STEPS * WRITES;
     let stage = Stage::new("chaos/calls", |scene| {
-        (0..16).fold(scene, |scene, _| scene.node("t3.nano", "a"))
+        (0..nodes).fold(scene, |scene, _| scene.node("t3.nano", "a"))
     });
-    let calls = recorded(&stage, 0);
-    assert!((5..=5).contains(&calls.len()), "{calls:?}");
+    let (calls, steps) = recorded(&stage);
+    assert_eq!(calls.len(), CALLS, "{calls:?}");
+    assert_eq!(steps.len(), STEPS, "{steps:?}");
+    let mut free = 1..;
     std::thread::scope(|scope| {
-        for (row, fate) in FATES.into_iter().enumerate() {
-            let (stage, calls) = (&stage, &calls);
+        let stage = &stage;
+        for fate in FATES {
+            let cases: Vec<_> = calls.iter().copied().zip(free.by_ref()).collect();
             scope.spawn(move || {
-                for (column, action) in calls.iter().enumerate() {
-                    let index = 1 + row * calls.len() + column;
-                    eprintln!("{action:?} {fate:?} on {}", stage.node(index).name());
-                    let held = stage.hold(index, *action, fate.moment());
-                    let daemon = stage.launch(index, VARIABLES);
-                    looked_after((stage, index), VARIABLES, daemon, |home| {
-                        life(home, || fate.strike(home, held))
-                    });
+                for (action, index) in cases {
+                    struck(stage, index, action, fate);
                 }
             });
         }
-    });
-}
-
-/// An assignment that was announced is not repeated before EC2 has told what came of it: each of these takes the call's
-/// whole deadline, and all wait at once.
-#[test]
-fn t09_killed_at_every_step_of_the_journal_around_an_assignment_it_grows_all_the_same() {
-    const WRITES: usize = 3;
-    let stage = Stage::new("chaos/assignment", |scene| {
-        (0..10).fold(scene, |scene, _| scene.node("t3.nano", "a"))
-    });
-    let steps = first_steps(&stage);
-    let cuts: Vec<Cut> = steps
-        .into_keys()
-        .flat_map(|kind| (1..=WRITES).map(move |nth| (kind.clone(), nth)))
-        .map(|(kind, nth)| Cut { kind, nth })
-        .collect();
-    assert!((9..=9).contains(&cuts.len()), "{cuts:?}");
-    std::thread::scope(|scope| {
-        for (index, cut) in (1..).zip(cuts) {
-            let stage = &stage;
-            scope.spawn(move || {
-                let name = format!("cut-{index}");
-                let command = cut.command(&log(stage, &name));
-                let daemon = stage.launch_under(index, &command, VARIABLES);
-                let ((), deaths) =
-                    looked_after((stage, index), VARIABLES, daemon, |home| life(home, || {}));
-                assert_eq!(deaths, 1, "{cut}");
-            });
+        for kind in steps {
+            for nth in 1..=WRITES {
+                let (kind, index) = (kind.clone(), free.next().unwrap());
+                scope.spawn(move || cut(stage, index, &Cut { kind, nth }));
+            }
         }
     });
 }
 
-/// What the daemon does to its journal in a life, but for the sync of the content.
-fn first_steps(stage: &Stage) -> BTreeMap<Kind, usize> {
-    let trace = log(stage, "record");
-    let daemon = stage.launch_under(0, &record(FILES, &[JOURNAL], &trace), VARIABLES);
-    looked_after((stage, 0), VARIABLES, daemon, |home| life(home, || {}));
-    let mut steps = kinds(&fs::read_to_string(trace).unwrap(), &[JOURNAL]);
-    steps.retain(|kind, _| !kind.call.contains("sync"));
-    steps
+/// A life in which the daemon is killed during the call.
+fn struck(stage: &Stage, index: usize, action: Action, fate: Fate) {
+    eprintln!("{action:?} {fate:?} on {}", stage.node(index).name());
+    let held = stage.hold(index, action, fate.moment());
+    let daemon = stage.launch(index, VARIABLES);
+    looked_after((stage, index), VARIABLES, daemon, |home| {
+        life(home, || fate.strike(home, held));
+    });
+}
+
+/// A life in which the daemon is killed at the cut.
+fn cut(stage: &Stage, index: usize, cut: &Cut) {
+    eprintln!("{cut} on {}", stage.node(index).name());
+    let command = cut.command(&log(stage, &format!("cut-{index}")));
+    let daemon = stage.launch_under(index, &command, VARIABLES);
+    let ((), deaths) = looked_after((stage, index), VARIABLES, daemon, |home| life(home, || {}));
+    assert_eq!(deaths, 1, "{cut}");
 }
