@@ -129,6 +129,25 @@ fn a_del_that_cannot_be_written_succeeds_at_its_deadline() {
 }
 
 #[test]
+fn a_write_that_never_ends_keeps_nobody_beyond_the_deadline() {
+    let mut bench = Bench::serving(NodeSettings::default(), 9);
+    let add = bench.add("a", "web-0");
+    let held = bench.granted(add).unwrap();
+    bench.disk_works = false;
+    let late = bench.add_by("b", "web-1", bench.at + 3_000);
+    let del = bench.del("a");
+    bench.pass(5_000);
+    assert!(
+        bench
+            .refusal(late)
+            .contains("the write has not finished in time"),
+        "{}",
+        bench.refusal(late)
+    );
+    assert!(matches!(&bench.replies[&del], Answer::Deleted(grant) if grant.address == held));
+}
+
+#[test]
 fn a_held_answer_is_taken_back_by_del_and_by_abandonment() {
     let mut bench = Bench::serving(NodeSettings::default(), 9);
     bench.disk_works = false;
