@@ -3,8 +3,9 @@
 # features and would compile the AWS SDK (8 GB, minutes) again.
 HOST   := $(shell rustc -vV | sed -n 's/^host: //p')
 BIN    := target/$(HOST)/debug
-SEEDS  ?= 1000
-STEPS  ?= 200
+# A step is one event that a node handles: every seed handles at least so many before its run begins to end.
+SEEDS  ?= 10000
+STEPS  ?= 1000
 STEP   := ./.ci/step
 
 .PHONY: help demo test lint sim bench build tools fmt clean
@@ -19,6 +20,7 @@ demo: tools build
 ## make test            unit, property, wire and namespace end-to-end tests, then the simulator
 test: tools build
 	@$(STEP) "tests" cargo test --workspace
+	@$(STEP) "kill sweep" $(BIN)/sim --sweep
 	@$(STEP) "simulator" $(BIN)/sim --seeds $(SEEDS) --steps $(STEPS)
 
 ## make lint            fmt, clippy, doc, licences and duplicates, arrows, sizes, generated files
@@ -31,9 +33,9 @@ lint: tools
 	@$(STEP) "licences and duplicates" ./.ci/deny
 	@$(STEP) "instance limits" ./.ci/limits
 
-## make sim SEEDS=n     the simulator alone; SEED=s replays one seed
+## make sim SEEDS=n     the simulator alone; SEED=s replays one seed, PLAN=file a plan
 sim: build
-	@$(BIN)/sim $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS)) --steps $(STEPS)
+	@$(BIN)/sim $(if $(PLAN),--plan $(PLAN) --trace,$(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS))) --steps $(STEPS)
 
 ## make bench           ADD and DEL against a minimal netlink program, sizes, memory; release profile, prints ratios
 bench: tools

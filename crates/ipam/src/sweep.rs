@@ -17,6 +17,9 @@ const APART: Duration = Duration::from_secs(10);
 /// The links are looked at this often at least.
 const LOOKS: Duration = Duration::from_secs(30);
 
+/// Names of departed pods whose hash is kept.
+const SPARE: usize = 64;
+
 /// Digits of a pod's hash in the name of its host link.
 const HASH: usize = 11;
 
@@ -52,7 +55,7 @@ impl Sweep {
         let mut missing = BTreeMap::new();
         let mut swept = Vec::new();
         let pods = PodLinks::of(links);
-        if self.suffixes.len() > 2 * allocations.len() {
+        if self.suffixes.len() > 2 * allocations.len() + SPARE {
             self.suffixes.clear();
         }
         for allocation in allocations {

@@ -46,7 +46,7 @@ use vpc::{Caller, GuestLink, SubnetView, Vpc};
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Steps taken.
+    /// Steps of the plan that were waited for, all but the last one of a broken run certainly taken.
     pub steps: u64,
     /// Events that the machine handled.
     pub events: u64,
@@ -216,9 +216,9 @@ impl World<'_> {
             if self.events >= self.orders.events {
                 break;
             }
+            self.steps += 1;
             self.run_until(step.at)?;
             self.take(step)?;
-            self.steps += 1;
         }
         self.settle()
     }

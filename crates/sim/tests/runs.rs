@@ -59,9 +59,53 @@ fn a_planted_bug_shrinks_to_a_few_steps_that_still_show_it() {
     let mutant = sim::mutant::Mutant::ReplyBeforeWrite;
     let small = sim::shrink::shrink(&Plan::of(0, 200), Some(mutant));
     assert!(small.steps.len() <= 2, "{:?}", small.steps);
-    let report = sim::world::run(&small, Some(mutant), &mut Trace::new(Keep::Nothing));
+    // What is printed is what is replayed.
+    let read: Plan = small.to_string().parse().expect("a printed plan");
+    let report = sim::world::run(&read, Some(mutant), &mut Trace::new(Keep::Nothing));
     assert_eq!(
         report.violation.map(|violation| violation.invariant),
         Some(mutant.found_by())
+    );
+}
+
+#[test]
+fn a_run_ends_soon_after_the_events_it_is_to_have() {
+    let orders = sim::world::Orders {
+        events: 300,
+        ..sim::world::Orders::default()
+    };
+    for seed in 0..20 {
+        let mut plan = Plan::of(seed, 300);
+        let mut trace = Trace::new(Keep::Hash);
+        let report = sim::world::run_with(&plan, &orders, &mut trace);
+        assert!(report.events >= 300, "seed {seed}: {}", report.events);
+        assert!(report.steps < 300, "seed {seed}: {}", report.steps);
+        // The steps that were taken are a plan of their own, and the same run.
+        plan.steps.truncate(report.steps as usize);
+        let mut again = Trace::new(Keep::Hash);
+        sim::world::run(&plan, None, &mut again);
+        assert_eq!(trace.hash(), again.hash(), "seed {seed}");
+    }
+}
+
+#[test]
+fn drawn_faults_can_be_written_down_one_by_one() {
+    let mutant = sim::mutant::Mutant::UnknownCreateAsRefused;
+    let found = (0..200).find_map(|seed| {
+        let plan = Plan::of(seed, 100);
+        let broken = |plan: &Plan| {
+            let report = sim::world::run(plan, Some(mutant), &mut Trace::new(Keep::Nothing));
+            report.violation.map(|violation| violation.invariant)
+        };
+        (broken(&plan) == Some(mutant.found_by()))
+            .then(|| sim::shrink::shrink(&plan, Some(mutant)))
+            .filter(|small| !small.fates.is_empty())
+    });
+    let small = found.expect("a seed whose lost create is written down");
+    let text = small.to_string();
+    assert!(text.contains("CreateNetworkInterface #"), "{text}");
+    assert!(
+        !small.faults.apply_and_lose && !small.faults.lose_unapplied,
+        "{text}"
     );
 }

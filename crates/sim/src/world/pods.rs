@@ -241,7 +241,13 @@ impl World<'_> {
             pod.sandbox = None;
         }
         self.tear_down(client.pod, &client.key);
-        self.soon((500, 15_000), Happening::Retry(client.pod));
+        // In the end nobody hurries: kubelet's pauses grow too.
+        let pause = if self.faults_on {
+            (500, 15_000)
+        } else {
+            (20_000, 60_000)
+        };
+        self.soon(pause, Happening::Retry(client.pod));
     }
 
     /// A plugin is killed. What it has read it had; what was on its way nobody reads.
