@@ -224,7 +224,7 @@ impl Reset {
     }
 }
 
-/// A program of the node's own, for [`Stage::spawn`].
+/// A command line as a program of the node.
 pub(crate) fn program(stage: &Stage, index: usize, line: &[String]) -> Program {
     Program {
         path: line[0].clone().into(),
