@@ -105,6 +105,10 @@ impl Node {
         };
         if let Some(number) = ended.intent {
             match result {
+                Err(CallError::Unknown(_)) if self.has_departed(&ended.call) => {
+                    self.intents.strike(number);
+                    self.commit.touch(File::Journal);
+                }
                 Err(CallError::Unknown(_)) => self.intents.doubt(number),
                 Ok(_) | Err(CallError::Refused(_)) => {
                     self.intents.settle(number, now, ending(result));
@@ -125,6 +129,12 @@ impl Node {
             error,
             retry,
         });
+    }
+
+    /// Whether the call names an ENI that has left the node meanwhile: nothing will settle its intent.
+    fn has_departed(&self, call: &Call) -> bool {
+        call.eni()
+            .is_some_and(|eni| !self.lifecycle.enis.contains_key(eni))
     }
 
     /// Puts the next call of the ENI off after a failure.

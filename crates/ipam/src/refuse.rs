@@ -103,6 +103,12 @@ impl Node {
             .cooling(now)
             .iter()
             .filter(|cooling| cooling.until < deadline)
+            // One whose ENI is not known, or leaves, can be given to nobody.
+            .filter(|cooling| {
+                let place = self.pool.state_of(cooling.address);
+                let eni = place.and_then(|(eni, _)| self.pool.eni(&eni));
+                eni.is_some_and(|eni| eni.managed && eni.state != EniState::Leaving)
+            })
             .count();
         incoming + creating + u32::try_from(coming + cooling).unwrap_or(u32::MAX)
     }

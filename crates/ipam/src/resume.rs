@@ -91,6 +91,9 @@ impl Node {
                 if let Some(process) = self.lifecycle.enis.get_mut(eni) {
                     let look = now.after(CALL_DEADLINE);
                     process.look_at = Some(process.look_at.map_or(look, |at| at.max(look)));
+                } else {
+                    // Not the node's any more; if it is, whatever EC2 lists is taken when it is adopted.
+                    self.intents.strike(number);
                 }
             }
             Call::DetachInterface { .. } | Call::DeleteInterface { .. } if held => {

@@ -11,6 +11,7 @@ use model::pod::{PodKey, PodName};
 use model::reason::Reason;
 use model::time::Instant;
 use pool::address::AddressState;
+use pool::eni::EniState;
 use pool::inventory::Grant;
 use std::net::Ipv4Addr;
 
@@ -210,8 +211,8 @@ impl Node {
                 held => held,
             };
             exhausted |= grant.is_none();
-            // Held on an ENI that EC2 has not listed yet: its table is not known, so the answer waits.
-            let Some(grant) = grant.filter(|grant| grant.eni.is_some()) else {
+            // Held on an ENI that EC2 has not listed yet, or that the kernel is not ready for: the answer waits.
+            let Some(grant) = grant.filter(|grant| self.is_usable(grant)) else {
                 continue;
             };
             if fresh {
@@ -274,6 +275,11 @@ impl Node {
         self.requests.forget(key);
         self.commit.touch(File::Checkpoint);
         None
+    }
+
+    fn is_usable(&self, grant: &Grant) -> bool {
+        let eni = grant.eni.as_ref().and_then(|eni| self.pool.eni(eni));
+        eni.is_some_and(|eni| eni.state == EniState::Usable)
     }
 
     /// Lets an answer leave when the checkpoint is durable.

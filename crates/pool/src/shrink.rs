@@ -81,13 +81,13 @@ pub fn deletable_enis(inventory: &Inventory, targets: &WarmTargets, now: Instant
 }
 
 /// Rules 1–4, 8 and 9 of §3.6, about the ENI itself: not primary, old enough, ordinary, nothing on it held or cooling. A
-/// prefix may hide a pod.
+/// prefix may hide a pod. What EC2 has taken from a pod is not there any more.
 fn is_freeable(slots: &Slots, now: Instant) -> bool {
     let idle = slots.prefixes.is_empty()
         && slots
             .addresses
             .states()
-            .all(|state| state.is_assignable(now));
+            .all(|state| state.is_assignable(now) || *state == AddressState::Lost);
     let old = now.since(slots.eni.since) >= MINIMUM_AGE;
     idle && old
         && !slots.eni.is_primary
@@ -115,7 +115,9 @@ fn is_spare(inventory: &Inventory, targets: &WarmTargets, counts: &Counts, size:
 }
 
 fn size(slots: &Slots) -> u32 {
-    u32::try_from(slots.addresses.len()).unwrap_or(u32::MAX)
+    let owned = slots.addresses.states();
+    let owned = owned.filter(|state| **state != AddressState::Lost);
+    u32::try_from(owned.count()).unwrap_or(u32::MAX)
 }
 
 fn is_growing(inventory: &Inventory, demand: &Demand) -> bool {

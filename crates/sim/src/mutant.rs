@@ -2,8 +2,11 @@
 //! that no production code knows of them. Each names the invariant that must find it first.
 //! Must not: be reachable from a program that runs on a node. Driven by: `world`; read by the tests and `main`.
 
+mod deep;
+
 use crate::invariant::Invariant;
 use crate::seam::Seam;
+use deep::Deep;
 use ipam::boot::Restored;
 use ipam::effect::{Answer, Effect, File, FileContent};
 use ipam::event::{Event, OpId, Outcome, Request};
@@ -65,7 +68,7 @@ mutants! {
     /// One address that a pod holds goes with each release.
     HeldReleased = "held-released" Cooled 1000,
     /// The restored file has lost an allocation.
-    AllocationLost = "allocation-lost" Cooled 1000,
+    AllocationLost = "allocation-lost" Distinct 1000,
     /// An answer carries an address that another pod was told.
     AnswerRepeated = "answer-repeated" Distinct 20,
     /// The unknown outcome of a release is taken for a refusal.
@@ -90,6 +93,32 @@ mutants! {
     NumberReused = "number-reused" Ids 20,
     /// A due timer stays due.
     DeadlinePast = "deadline-past" Deadline 20,
+    /// No timer is set while somebody waits.
+    TimerLost = "timer-lost" Stalled 50,
+    /// The first read is followed by fifteen chains of reads without end.
+    ReadStorm = "read-storm" Budget 50,
+    /// The instance is taken for one with larger ENIs.
+    LimitsMistaken = "limits-mistaken" Faultless 200,
+    /// What the checkpoint cools goes with each release.
+    CoolingReleased = "cooling-released" Cooled 1000,
+    /// What IMDS lists is passed on as EC2's answer.
+    ImdsAsEc2 = "imds-as-ec2" Owned 1000,
+    /// Nobody is told of lost addresses.
+    LossUnsaid = "loss-unsaid" Owned 1000,
+    /// What would add addresses is refused before it is sent.
+    GrowthRefused = "growth-refused" Satisfied 200,
+    /// EC2 is read with every tenth timer.
+    ReadHabit = "read-habit" Quiet 200,
+    /// ENIs that are no ordinary ones are overlooked.
+    ForeignOverlooked = "foreign-overlooked" NoLeak 200,
+    /// Every pod seems to have its link for ever.
+    SweepBlind = "sweep-blind" NoGhost 1000,
+    /// A process begins with six more reads.
+    ReadsAtStart = "reads-at-start" Restart 50,
+    /// Attaches are refused for good before they are sent.
+    AttachRefused = "attach-refused" Flapping 200,
+    /// Nothing that happened is forgotten.
+    NothingForgotten = "nothing-forgotten" Bounded 20,
 }
 
 impl Mutant {
@@ -137,13 +166,7 @@ pub(crate) struct Memory {
     told: Vec<(PodKey, Ipv4Addr)>,
     devices: BTreeSet<Mac>,
     primaries: Vec<Ipv4Addr>,
-}
-
-impl Memory {
-    /// Bytes of what a planted bug fails to forget.
-    pub(crate) fn size(&self) -> usize {
-        0
-    }
+    deep: Deep,
 }
 
 impl Seam {
@@ -159,6 +182,7 @@ impl Seam {
         if let Event::Request(_, Request::Del { key, .. }) = &event {
             self.memory.told.retain(|(told, _)| told != key);
         }
+        let event = self.corrupt_deeply(mutant, event, effects);
         match (mutant, event) {
             (Mutant::WriteErrorHidden, Event::Done(op, Outcome::Written(Err(_))))
                 if self.memory.checkpoint_writes.contains(&op) =>
@@ -201,8 +225,12 @@ impl Seam {
             Some(Mutant::JournalNotWritten) => (content.file() == File::Journal).then_some(*op),
             Some(_) | None => None,
         };
-        let Effect::Write(op, content) = effect else {
-            return None;
+        let (op, content) = match effect {
+            Effect::Write(op, content) => (op, content),
+            Effect::Call(op, call, _) => return self.refused_early(*op, call),
+            Effect::Reply(..) | Effect::ReadImds(_) | Effect::Host(..) | Effect::Note(_) => {
+                return None;
+            }
         };
         hit(op, content).map(|op| Event::Done(op, Outcome::Written(Ok(()))))
     }
@@ -213,6 +241,9 @@ impl Seam {
             return vec![effect];
         };
         self.remember(&effect);
+        if self.drops(&effect) {
+            return vec![];
+        }
         match (mutant, effect) {
             (Mutant::JournalNotWritten, Effect::Write(_, FileContent::Journal(_))) => vec![],
             (Mutant::TokenChanged, Effect::Call(op, Call::CreateInterface(mut create), limit)) => {
@@ -229,6 +260,14 @@ impl Seam {
                     Call::UnassignAddresses { eni, addresses },
                     limit,
                 )]
+            }
+            (
+                Mutant::CoolingReleased,
+                Effect::Call(op, Call::UnassignAddresses { eni, mut addresses }, limit),
+            ) => {
+                addresses.extend(self.memory.deep.cooling(self.last));
+                let call = Call::UnassignAddresses { eni, addresses };
+                vec![Effect::Call(op, call, limit)]
             }
             (Mutant::CallTwice, Effect::Call(op, call, limit)) if call.eni().is_some() => {
                 self.memory.extra_ops += 1;
@@ -282,6 +321,7 @@ impl Seam {
     }
 
     fn remember(&mut self, effect: &Effect) {
+        self.memory.deep.remember(effect);
         match effect {
             Effect::Write(op, FileContent::Checkpoint(_)) => {
                 self.memory.checkpoint_writes.insert(*op);
@@ -307,16 +347,22 @@ impl Seam {
     }
 }
 
+/// A refusal that passes.
+fn transient() -> Outcome {
+    refused(Class::Transient)
+}
+
+fn refused(class: Class) -> Outcome {
+    Outcome::Called(Err(CallError::Refused(Refusal {
+        class,
+        code: "Planted".into(),
+        message: String::new(),
+    })))
+}
+
 fn refused_if_unknown(outcome: Outcome) -> Outcome {
     match outcome {
-        Outcome::Unknown | Outcome::Called(Err(CallError::Unknown(_))) => {
-            let refusal = Refusal {
-                class: Class::Transient,
-                code: "Unavailable".into(),
-                message: String::new(),
-            };
-            Outcome::Called(Err(CallError::Refused(refusal)))
-        }
+        Outcome::Unknown | Outcome::Called(Err(CallError::Unknown(_))) => transient(),
         Outcome::Written(_) | Outcome::Called(_) | Outcome::Imds(_) => outcome,
     }
 }

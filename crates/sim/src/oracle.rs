@@ -144,7 +144,17 @@ impl Oracle {
         self.taken.since(address)
     }
 
-    /// Whether the node has said so.
+    /// A new process starts: what the last one had noticed it must notice again.
+    pub fn restarted(&mut self) {
+        self.taken.forget_reports();
+    }
+
+    /// Whether the process that runs now has said so.
+    pub fn is_known(&self, address: Ipv4Addr) -> bool {
+        self.taken.is_known(address)
+    }
+
+    /// Whether some process has said so.
     pub fn is_reported(&self, address: Ipv4Addr) -> bool {
         self.taken.is_reported(address)
     }

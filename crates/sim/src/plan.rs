@@ -104,12 +104,18 @@ impl Plan {
 
     /// The plan of a seed with this many steps.
     pub fn of(seed: u64, steps: u32) -> Self {
-        let mut random = Random::new(seed, "plan");
+        let mut random = Random::new(seed, "faults");
         let faults = if random.chance(125) {
             Swarm::default()
         } else {
             Swarm::draw(&mut random)
         };
+        Self::with(seed, steps, faults)
+    }
+
+    /// The same with these faults.
+    pub fn with(seed: u64, steps: u32, faults: Swarm) -> Self {
+        let mut random = Random::new(seed, "plan");
         let instance_type = random.pick(&[
             "t3.small",
             "t3.medium",

@@ -17,7 +17,7 @@ pub struct Seam {
     node: Node,
     pub(crate) mutant: Option<Mutant>,
     pub(crate) memory: Memory,
-    last: Instant,
+    pub(crate) last: Instant,
 }
 
 impl Seam {
@@ -71,6 +71,9 @@ impl Seam {
         if self.mutant == Some(Mutant::DeadlinePast) && self.node.is_serving() {
             return Some(self.last);
         }
+        if self.forgets_timer() {
+            return None;
+        }
         self.node.deadline()
     }
 
@@ -86,7 +89,7 @@ impl Seam {
 
     /// How much it remembers, in bytes of its text.
     pub fn size(&self) -> usize {
-        format!("{:?}", self.node).len() + self.memory.size()
+        format!("{:?}", self.node).len() + self.kept()
     }
 
     fn pass(&mut self, now: Now, fresh: Vec<Effect>, effects: &mut Vec<Effect>) {

@@ -139,6 +139,8 @@ fn a_held_address_whose_eni_is_not_listed_at_start_stays_held() {
         Ok(Reply::Interfaces(vec![record(0, 9), record(1, 9)])),
     );
     let again = bench.add("a", "web-0");
+    assert_eq!(bench.granted(again), None, "the kernel is not ready for it");
+    bench.settle_host();
     assert_eq!(bench.granted(again), Some(address(1, 1)));
     let view = bench.node.view(bench.now().boot);
     assert_eq!((view.stats.held, view.stats.total), (1, 18));

@@ -4,6 +4,7 @@
 
 mod absence;
 mod boot;
+mod doubt;
 mod durable;
 mod fresh;
 mod growth;

@@ -39,7 +39,7 @@ pub fn check_told(
 /// Whether people took the address away so lately that the node need not know; what it has said it knows.
 pub fn is_unknown(oracle: &Oracle, now: Instant, address: Ipv4Addr) -> bool {
     let since = oracle.taken_since(address);
-    since.is_some_and(|since| now.since(since) < KNOWN_WITHIN) && !oracle.is_reported(address)
+    since.is_some_and(|since| now.since(since) < KNOWN_WITHIN) && !oracle.is_known(address)
 }
 
 /// After every change of the account.

@@ -14,6 +14,8 @@ struct Loss {
     from: Option<EniId>,
     since: Instant,
     reported: bool,
+    /// Reported by the process that runs now: an earlier one's knowledge is gone.
+    known: bool,
 }
 
 impl Taken {
@@ -22,6 +24,7 @@ impl Taken {
             from: from.cloned(),
             since: now,
             reported: false,
+            known: false,
         };
         self.0.insert(address, loss);
     }
@@ -33,12 +36,22 @@ impl Taken {
 
     pub(super) fn report(&mut self, address: Ipv4Addr) {
         if let Some(loss) = self.0.get_mut(&address) {
-            loss.reported = true;
+            (loss.reported, loss.known) = (true, true);
         }
     }
 
     pub(super) fn since(&self, address: Ipv4Addr) -> Option<Instant> {
         self.0.get(&address).map(|loss| loss.since)
+    }
+
+    pub(super) fn forget_reports(&mut self) {
+        for loss in self.0.values_mut() {
+            loss.known = false;
+        }
+    }
+
+    pub(super) fn is_known(&self, address: Ipv4Addr) -> bool {
+        self.0.get(&address).is_some_and(|loss| loss.known)
     }
 
     pub(super) fn is_reported(&self, address: Ipv4Addr) -> bool {

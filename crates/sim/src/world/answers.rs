@@ -90,12 +90,15 @@ impl World<'_> {
         };
         invariant::distinct::check_told(&self.oracle, &open.key, address)?;
         invariant::cooled::check_told(&self.oracle, self.now, &open.key, address)?;
-        durable::check_added(self.disk.checkpoint(), open, address)?;
         // Nobody may know yet that people took it; it may even be somebody else's by now.
-        if invariant::owned::is_unknown(&self.oracle, self.now, address) {
+        let unknown = invariant::owned::is_unknown(&self.oracle, self.now, address);
+        if !unknown {
+            invariant::managed::check_told(&self.vpc, &node, told)?;
+        }
+        durable::check_added(self.disk.checkpoint(), open, address)?;
+        if unknown {
             return Ok(());
         }
-        invariant::managed::check_told(&self.vpc, &node, told)?;
         invariant::owned::check_told(&self.vpc, &self.instance, &self.links(), address)
     }
 

@@ -97,6 +97,7 @@ impl World<'_> {
             self.now,
             format_args!("process {process} starts in boot {}", self.boot.0),
         );
+        self.oracle.restarted();
         let seed = self.random.draw();
         if process > 1 && self.strikes(self.plan.faults.settings_change, 400) {
             self.settings = self.plan.other_settings(&mut self.random);
