@@ -45,7 +45,15 @@ fn bucket(action: Action) -> Action {
         Action::DescribeSubnets | Action::DescribeInstanceTypes => {
             Action::DescribeNetworkInterfaces
         }
-        other => other,
+        Action::DescribeNetworkInterfaces
+        | Action::CreateNetworkInterface
+        | Action::AttachNetworkInterface
+        | Action::ModifyNetworkInterfaceAttribute
+        | Action::DetachNetworkInterface
+        | Action::DeleteNetworkInterface
+        | Action::AssignPrivateIpAddresses
+        | Action::UnassignPrivateIpAddresses
+        | Action::CreateTags => action,
     }
 }
 
