@@ -9,10 +9,9 @@ use std::time::Duration;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 /// What a first start costs; who is answered first is not the daemon's choice.
-const CALLS: [&str; 5] = [
+const CALLS: [&str; 4] = [
     "AssignPrivateIpAddresses",
     "CreateTags",
-    "DescribeNetworkInterfaces",
     "DescribeNetworkInterfaces",
     "DescribeSubnets",
 ];
@@ -30,7 +29,7 @@ fn settle(daemon: &Daemon) {
 }
 
 #[test]
-fn a_start_is_logged_and_costs_three_reads_the_tags_and_one_assignment() {
+fn a_start_is_logged_and_costs_two_reads_the_tags_and_one_assignment() {
     let stage = Stage::one("wire/boot", "m5.large");
     let daemon = stage.daemon(0, &[]);
     let serving = daemon.serves();

@@ -150,8 +150,12 @@ impl Node {
     /// Somebody takes the ENI off: no new pod gets an address of it, and if it is ours it is not left behind.
     fn see_detaching(&mut self, record: &EniRecord, known: bool, now: Instant) {
         self.pace.orphans_by(now.after(ORPHAN_VISIBLE));
-        if known && self.is_ours(record) && record.kind == EniKind::Standard {
+        let may_delete = self.settings.provisioning && record.kind == EniKind::Standard;
+        if known && may_delete && self.is_ours(record) {
             self.resume(&record.id, Step::Delete);
+        } else {
+            // It is not ours to delete: the next read tells that it has gone.
+            self.pace.refresh_by(now.after(APART));
         }
     }
 

@@ -68,7 +68,13 @@ pub fn check_durable(
                 format!("{call} gives {address} up, which the durable checkpoint gives to {key}"),
             );
         }
-        let cooling = checkpoint.extension.iter().flat_map(|e| &e.cooling);
+        // What nobody used rests only as a precaution: after a reboot the node cannot know.
+        let used = oracle.was_used(address);
+        let cooling = checkpoint
+            .extension
+            .iter()
+            .filter(|_| used)
+            .flat_map(|e| &e.cooling);
         let until = cooling
             .filter(|cooling| cooling.address == address)
             .map(|cooling| cooling.until)
