@@ -86,11 +86,17 @@ impl Invariant {
         Self::Exclusive,
         Self::Ids,
         Self::Deadline,
+        Self::Stalled,
+        Self::Budget,
+        Self::Faultless,
         Self::Total,
         Self::Satisfied,
         Self::Quiet,
         Self::NoLeak,
         Self::NoGhost,
+        Self::Restart,
+        Self::Flapping,
+        Self::Bounded,
     ];
 
     /// Its short name.

@@ -99,6 +99,24 @@ pub enum Action {
 }
 
 impl Plan {
+    /// Whether nothing goes wrong in it: no fault, no fate, no death, only pods that come and go.
+    pub fn is_faultless(&self) -> bool {
+        let peaceful = |step: &Step| {
+            matches!(
+                step.action,
+                Action::AddPods(_)
+                    | Action::RemovePods(_)
+                    | Action::ReplaceSandbox
+                    | Action::AskAgain
+                    | Action::Rest
+            )
+        };
+        self.faults.is_quiet()
+            && self.fates.is_empty()
+            && self.blow.is_none()
+            && self.steps.iter().all(peaceful)
+    }
+
     /// How long the node has been up when the first daemon starts.
     pub const UPTIME: Duration = Duration::from_secs(20);
 

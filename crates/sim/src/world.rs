@@ -164,6 +164,8 @@ pub struct World<'t> {
     events: u64,
     effects: Vec<Kind>,
     checked: Checked,
+    /// The plan lets nothing go wrong.
+    faultless: bool,
     fates: Vec<Fate>,
     random: Random,
     orders: Orders,

@@ -40,7 +40,12 @@ impl World<'_> {
             return Ok(());
         };
         daemon.ids.issued(op)?;
-        self.checked.count(&[Invariant::Exclusive, Invariant::Ids]);
+        self.checked.count(&[
+            Invariant::Exclusive,
+            Invariant::Ids,
+            Invariant::Budget,
+            Invariant::Flapping,
+        ]);
         self.budget.call(self.now, call.action())?;
         self.ages.call(self.now, &call)?;
         if !call.mutating() {
@@ -121,7 +126,8 @@ impl World<'_> {
                 .line(self.now, format_args!("EC2: #{op} {call}: {brief}"));
         }
         self.reach_call(&flight, answer.as_ref(), late, zombie);
-        if self.plan.faults.is_quiet() {
+        if self.faultless {
+            self.checked.count(&[Invariant::Faultless]);
             invariant::faultless::check_answer(&flight.call, answer.as_ref())?;
         }
         let taken = flight

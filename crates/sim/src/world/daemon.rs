@@ -167,6 +167,7 @@ impl World<'_> {
                 return self.kill(Duration::from_millis(200));
             }
         }
+        self.checked.count(&[Invariant::Stalled]);
         let Some(daemon) = &self.daemon else {
             return Ok(());
         };

@@ -16,6 +16,7 @@ const RESTARTED: Duration = Duration::from_secs(180);
 
 impl World<'_> {
     pub(super) fn check_rest(&mut self) -> Check {
+        self.checked.count(&[Invariant::Bounded]);
         self.check_idle()?;
         invariant::owned::check_reported(&self.vpc, &self.instance, &self.oracle)?;
         self.check_target()?;
@@ -98,6 +99,7 @@ impl World<'_> {
 
     /// L5.
     fn check_restart(&mut self) -> Check {
+        self.checked.count(&[Invariant::Restart]);
         let before = self.view();
         let (reads, changes) = (self.reads, self.changes.len());
         self.kill(Duration::from_secs(1))?;

@@ -84,6 +84,7 @@ impl<'t> World<'t> {
             events: 0,
             effects: Vec::new(),
             checked: Checked::default(),
+            faultless: plan.is_faultless(),
             fates: Vec::new(),
             random,
             orders,
