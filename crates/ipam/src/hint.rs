@@ -8,7 +8,7 @@ use crate::effect::Effect;
 use crate::lifecycle::Process;
 use crate::node::{Node, Out};
 use crate::operations::Operation;
-use crate::plan::REFRESH;
+use crate::pace::REFRESH;
 use model::eni::EniKind;
 use model::id::EniId;
 use model::imds::{ImdsInterface, InstanceMetadata};

@@ -14,7 +14,7 @@ use crate::intents::Intents;
 use crate::lifecycle::Lifecycle;
 use crate::notice::Notice;
 use crate::operations::{Operation, Operations};
-use crate::plan::Pace;
+use crate::pace::Pace;
 use crate::requests::Requests;
 use crate::sweep::Sweep;
 use crate::truth::Truth;

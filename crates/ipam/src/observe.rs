@@ -6,6 +6,7 @@
 use crate::lifecycle::{Process, Step};
 use crate::node::{Node, Out};
 use crate::notice::Notice;
+use crate::pace::HOMELESS;
 use crate::refresh::ORPHAN_VISIBLE;
 use crate::truth::APART;
 use model::allocation::Cooling;
@@ -239,6 +240,10 @@ impl Node {
         }
         if self.truth.may_add(&record.id, began) {
             for (eni, address) in difference.new_addresses {
+                if self.is_elsewhere(&eni, address) {
+                    // One of both has lost it: a read of everything tells which.
+                    self.pace.refresh_by(out.boot().after(HOMELESS));
+                }
                 self.add_listed(&eni, address, out.boot());
             }
         }
@@ -258,40 +263,8 @@ impl Node {
         }
     }
 
-    /// An answer of EC2 says that the ENI has the address: if it was known on another one, that has lost it.
-    pub(crate) fn displace(&mut self, to: &EniId, address: Ipv4Addr, out: &mut Out<'_>) {
-        if let Some((_, state)) = self
-            .pool
-            .state_of(address)
-            .filter(|(at, state)| at != to && *state != AddressState::Lost)
-        {
-            self.lose(address, &state, out);
-        }
-    }
-
-    /// A read lists addresses on another ENI than known, and neither ENI was changed by us lately.
-    fn displace_listed(&mut self, began: Instant, records: &[EniRecord], out: &mut Out<'_>) {
-        let mut homes: BTreeMap<Ipv4Addr, Vec<&EniId>> = BTreeMap::new();
-        for record in records {
-            for known in &record.addresses {
-                homes.entry(known.address).or_default().push(&record.id);
-            }
-        }
-        for (address, listed) in homes {
-            let [to] = listed.as_slice() else { continue };
-            let quiet = |eni: &EniId| self.truth.may_remove(eni, began) && !self.is_busy(eni);
-            let moved = self
-                .pool
-                .state_of(address)
-                .is_some_and(|(at, _)| at != **to && quiet(&at) && quiet(to));
-            if moved {
-                self.displace(to, address, out);
-            }
-        }
-    }
-
     /// EC2 no longer routes the address to this node.
-    fn lose(&mut self, address: Ipv4Addr, state: &AddressState, out: &mut Out<'_>) {
+    pub(crate) fn lose(&mut self, address: Ipv4Addr, state: &AddressState, out: &mut Out<'_>) {
         self.pool.forget_address(address);
         if *state != AddressState::Held {
             return;

@@ -5,7 +5,7 @@
 
 use crate::bucket::Lane;
 use crate::node::{Node, Out};
-use crate::plan::REFRESH;
+use crate::pace::REFRESH;
 use model::call::{Action, Call, Scope};
 use model::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
 //! P7: no silent stall. Whoever waits for an address is either refused, or something is on its way for them: an
-//! operation in flight, a kernel that is not ready, or a timer at which the node does more than refuse them.
+//! operation in flight, a kernel that is not ready, a pod without link whose address the sweep releases in time, or a
+//! timer at which the node does more than refuse them.
 
 use super::{Check, Invariant, violated};
 use crate::seam::Seam;
@@ -36,7 +37,8 @@ pub fn check(now: Now, seam: &Seam, progress: &Progress) -> Check {
         );
     };
     let moves = progress.in_flight > 0 || progress.host_pending || deadline < due;
-    if moves || !progress.served || will_act(now, seam, due.after(PATIENCE)) {
+    let swept = || seam.view(at).sweep_due.is_some_and(|swept| swept < due);
+    if moves || !progress.served || swept() || will_act(now, seam, due.after(PATIENCE)) {
         return Ok(());
     }
     violated(
