@@ -68,23 +68,10 @@ impl Node {
         self.commit.touch(crate::effect::File::Journal);
     }
 
-    /// While nothing may be sent the intents stay open, for the process that may: an ENI that was being taken off serves
-    /// nobody, because it may be gone already. Only what was being released is settled: that needs no call, and what EC2
-    /// lists once it cannot be carried out any more is true.
+    /// While nothing may be sent the intents stay open, for the process that may. Only what was being released is settled:
+    /// that needs no call, and what EC2 lists once it cannot be carried out any more is true. An ENI that was being
+    /// detached or deleted gives nothing until then, though a describe may still list it.
     fn remember_intents(&mut self, now: Instant) {
-        let leaving = |(_, call): (u64, &Call)| match call {
-            Call::DetachInterface { eni, attachment } => {
-                Some((eni.clone(), Step::Detach(attachment.clone())))
-            }
-            Call::DeleteInterface { eni } => Some((eni.clone(), Step::Delete)),
-            _ => None,
-        };
-        let leaving: Vec<_> = self.intents.calls().filter_map(leaving).collect();
-        for (eni, step) in leaving {
-            if self.lifecycle.enis.contains_key(&eni) && !self.is_wanted(&eni) {
-                self.resume(&eni, step);
-            }
-        }
         let release = |(number, call): (u64, &Call)| {
             matches!(call, Call::UnassignAddresses { .. }).then_some(number)
         };
@@ -92,6 +79,27 @@ impl Node {
         for number in releases {
             self.intents.settle(number, now, Ending::Done);
             self.pace.refresh_by(now.after(LINGER));
+        }
+        let going = |(_, call): (u64, &Call)| match call {
+            Call::DetachInterface { eni, attachment } => {
+                Some((eni.clone(), Step::Detach(attachment.clone())))
+            }
+            Call::DeleteInterface { eni } => Some((eni.clone(), Step::Delete)),
+            Call::DescribeInterfaces(_)
+            | Call::DescribeSubnets { .. }
+            | Call::DescribeInstanceType { .. }
+            | Call::CreateInterface(_)
+            | Call::AttachInterface { .. }
+            | Call::DeleteOnTermination { .. }
+            | Call::AssignAddresses { .. }
+            | Call::UnassignAddresses { .. }
+            | Call::CreateTags { .. } => None,
+        };
+        let going: Vec<(EniId, Step)> = self.intents.calls().filter_map(going).collect();
+        for (eni, step) in going {
+            if self.lifecycle.enis.contains_key(&eni) && !self.is_wanted(&eni) {
+                self.resume(&eni, step);
+            }
         }
         self.commit.touch(crate::effect::File::Journal);
     }

@@ -359,3 +359,35 @@ fn after_a_reboot_listed_addresses_rest_until_a_later_read_confirms_them() {
     );
     assert_eq!(bench.node.view(bench.now().boot).stats.total, 26);
 }
+
+#[test]
+fn an_eni_that_was_being_detached_gives_nothing_while_nothing_may_be_sent() {
+    let detach = Call::DetachInterface {
+        eni: eni(1),
+        attachment: "eni-attach-1".parse().unwrap(),
+    };
+    for (held, total) in [(None, 1), (Some(address(1, 2)), 4)] {
+        let mut restored = Restored {
+            checkpoint: checkpoint(ours("boot-1")),
+            journal: vec![Intent {
+                number: 5,
+                call: detach.clone(),
+            }],
+            boot_id: boot_id(),
+        };
+        let allocations = &mut restored.checkpoint.as_mut().unwrap().allocations;
+        allocations.truncate(usize::from(held.is_some()));
+        for (allocation, address) in allocations.iter_mut().zip(held) {
+            allocation.address = address;
+        }
+        let settings = NodeSettings {
+            provisioning: false,
+            ..NodeSettings::default()
+        };
+        let mut bench = Bench::new(settings, restored);
+        bench.boot(vec![record(0, 1), record(1, 3)]);
+        let stats = bench.node.view(bench.now().boot).stats;
+        assert_eq!(stats.total, total, "held: {held:?}");
+        assert!(bench.mutations().is_empty(), "{:?}", bench.call_names());
+    }
+}
