@@ -172,7 +172,8 @@ impl World<'_> {
             return Ok(());
         };
         daemon.replies.check_overdue(clocks.boot)?;
-        stalled::check(clocks, &daemon.seam, &daemon.progress())
+        let look = || self.kernel.look(&self.links());
+        stalled::check(clocks, &daemon.seam, &daemon.progress(), look)
     }
 
     pub(super) fn timer(&mut self) -> Check {
