@@ -68,7 +68,7 @@ mutants! {
     /// One address that a pod holds goes with each release.
     HeldReleased = "held-released" Cooled 1000,
     /// The restored file has lost an allocation.
-    AllocationLost = "allocation-lost" Distinct 1000,
+    AllocationLost = "allocation-lost" Durable 1000,
     /// An answer carries an address that another pod was told.
     AnswerRepeated = "answer-repeated" Distinct 20,
     /// The unknown outcome of a release is taken for a refusal.

@@ -1,5 +1,6 @@
 //! Plans that once broke an invariant, each with the planted bug it was found with: it must still show that bug, and
-//! hold without it. Must not: change a plan. How one is made: `sim --seed S --mutant NAME --shrink`.
+//! hold without it. Must not: change a plan. How one is made: `sim --seed S --mutant NAME --shrink`; its first lines say
+//! what happened, the bug (`# mutant NAME`) and the invariant (`# breaks CODE`).
 
 use sim::mutant::Mutant;
 use sim::plan::Plan;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 struct Regression {
     name: String,
     mutant: Mutant,
+    breaks: String,
     plan: Plan,
 }
 
@@ -26,12 +28,11 @@ fn all() -> Vec<Regression> {
 fn one(file: PathBuf) -> Regression {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(&file).expect("a readable file");
-    let mutant = text
-        .lines()
-        .find_map(|line| line.strip_prefix("# mutant "))
-        .and_then(Mutant::named);
+    let said = |what: &str| text.lines().find_map(|line| line.strip_prefix(what));
+    let mutant = said("# mutant ").and_then(Mutant::named);
     Regression {
         mutant: mutant.unwrap_or_else(|| panic!("{name} names no mutant")),
+        breaks: said("# breaks ").unwrap_or_default().to_owned(),
         plan: text
             .parse()
             .unwrap_or_else(|error| panic!("{name}: {error}")),
@@ -44,18 +45,19 @@ fn every_regression_holds_without_its_bug_and_breaks_with_it() {
     std::panic::set_hook(Box::new(|_| {}));
     let mut wrong = Vec::new();
     let all = all();
-    for Regression { name, mutant, plan } in &all {
-        let run = |mutant| sim::world::run(plan, mutant, &mut Trace::new(Keep::Nothing)).violation;
+    for regression in &all {
+        let (name, mutant) = (&regression.name, regression.mutant);
+        let run = |mutant| {
+            let mut trace = Trace::new(Keep::Nothing);
+            sim::world::run(&regression.plan, mutant, &mut trace).violation
+        };
         if let Some(violation) = run(None) {
             wrong.push(format!("{name} breaks without its bug: {violation:?}"));
         }
-        let found = run(Some(*mutant)).map(|violation| violation.invariant);
-        if found != Some(mutant.found_by()) {
-            wrong.push(format!(
-                "{name}: {} is found by {found:?}, not {:?}",
-                mutant.name(),
-                mutant.found_by()
-            ));
+        let found = run(Some(mutant)).map(|violation| violation.invariant.code());
+        if found != Some(regression.breaks.as_str()) {
+            let (bug, breaks) = (mutant.name(), &regression.breaks);
+            wrong.push(format!("{name}: {bug} breaks {found:?}, not {breaks}"));
         }
     }
     let _ = std::panic::take_hook();

@@ -91,18 +91,9 @@ pub fn check_durable(
     Ok(())
 }
 
-/// What the call takes away if it is carried out. EC2 refuses an unassign of what lies on another ENI by now (it was
-/// given back and assigned anew while the call was in doubt).
 fn given_up(vpc: &Vpc, call: &Call) -> Vec<Ipv4Addr> {
     match call {
-        Call::UnassignAddresses { eni, addresses } => {
-            let elsewhere = |address: &Ipv4Addr| {
-                let owner = vpc.interfaces().find(|interface| interface.has(*address));
-                owner.is_some_and(|owner| owner.id != *eni)
-            };
-            let here = addresses.iter().filter(|address| !elsewhere(address));
-            here.copied().collect()
-        }
+        Call::UnassignAddresses { addresses, .. } => addresses.clone(),
         Call::DetachInterface { eni, .. } | Call::DeleteInterface { eni } => {
             let found = vpc.interfaces().find(|interface| interface.id == *eni);
             found
