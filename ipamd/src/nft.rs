@@ -107,11 +107,15 @@ impl Nft {
         Ok(true)
     }
 
-    /// What the table looks like after it was written; nothing when somebody else may have changed it since.
+    /// What the table looks like after it was written; nothing when somebody else may have changed it since. The number
+    /// is asked for before the table is, so that a change in between has another number and is found at the next look.
     fn settled(&self, desired: &Ruleset, before: Option<u32>) -> Result<Option<Known>, NftError> {
-        let shown = self.list()?;
         let generation = observe::ruleset_generation().ok();
-        let alone = before.is_some() && before.map(|before| before.wrapping_add(1)) == generation;
+        let shown = self.list()?;
+        let ours = before.map(|before| before.wrapping_add(1));
+        // What is shown in other words is what we wrote only if nobody wrote before we had seen it.
+        let alone =
+            ours.is_some() && ours == generation && ours == observe::ruleset_generation().ok();
         if shown == Listing::wanted(desired) || alone {
             return Ok(Some(Known {
                 desired: desired.clone(),
