@@ -1,7 +1,7 @@
 //! What is on a node that was not there before pods and daemon, and that nothing explains. Must not: remove it.
 //!
 //! The daemon's own set-up stays while it runs, as upstream's does: the rule for marked packets and, for each attached
-//! secondary ENI, its link, its table and the rule for its own address. Everything else is a leak.
+//! secondary ENI, its link, its table and the rules for its own address and for answers to who asked it. Everything else is a leak.
 
 use super::account::Eni;
 use super::roster::device_of;
@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 const MARKED: &str = "rule 1024: from all fwmark 0x80/0x80 lookup main";
+/// The default of the marks' field that names an ENI.
+const ENI_MARK: u32 = 0x78;
 const DAEMON: &str = "process ipamd";
 
 /// Everything of a node that can be left behind, a line each.
@@ -55,7 +57,7 @@ pub fn left_over(before: &Observed, now: &Observed, enis: &[Eni]) -> Vec<String>
 /// What an attached secondary ENI explains.
 struct Known {
     link: String,
-    rule: String,
+    rules: [String; 2],
     device: String,
     table: String,
 }
@@ -65,7 +67,14 @@ impl Known {
         let device = device_of(&now.links, eni.mac)?;
         Some(Self {
             link: format!("link {device}"),
-            rule: format!("rule 32765: from {} lookup {}", eni.primary, eni.table()),
+            rules: [
+                format!("rule 32765: from {} lookup {}", eni.primary, eni.table()),
+                format!(
+                    "rule 1025: from all fwmark {:#x}/{ENI_MARK:#x} lookup {}",
+                    u32::from(eni.index.0) << ENI_MARK.trailing_zeros(),
+                    eni.table()
+                ),
+            ],
             table: eni.table().to_string(),
             device,
         })
@@ -77,7 +86,7 @@ impl Known {
         let has = |key: &str, value: &str| words.windows(2).any(|pair| pair == [key, value]);
         let own_table = has("table", &self.table) || has("table", "local");
         let own_route = words.first() == Some(&"route") && has("dev", &self.device) && own_table;
-        line == self.link || line == self.rule || own_route
+        line == self.link || self.rules.iter().any(|rule| line == rule) || own_route
     }
 }
 
@@ -132,11 +141,12 @@ mod tests {
         }
     }
 
-    const SET_UP: [&str; 7] = [
+    const SET_UP: [&str; 8] = [
         MARKED,
         DAEMON,
         "link ens6",
         "rule 32765: from 10.0.1.77 lookup 2",
+        "rule 1025: from all fwmark 0x8/0x78 lookup 2",
         "route default via 10.0.1.1 dev ens6 table 2",
         "route 10.0.1.1 dev ens6 table 2 scope link",
         "route local 10.0.1.77 dev ens6 table local proto kernel scope host src 10.0.1.77",
@@ -147,7 +157,7 @@ mod tests {
         let (before, enis) = (observed(&["link lo"]), [eni(0, 1), eni(1, 7)]);
         assert_eq!(left_over(&before, &observed(&SET_UP), &enis), [""; 0]);
         let without_eni = left_over(&before, &observed(&SET_UP), &enis[..1]);
-        assert_eq!(without_eni.len(), 5, "{without_eni:?}");
+        assert_eq!(without_eni.len(), 6, "{without_eni:?}");
     }
 
     #[test]

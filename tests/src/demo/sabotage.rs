@@ -99,8 +99,12 @@ fn keep_own_address(
     let victim = members.first().context("there is no pod")?;
     let address = victim.pod.address;
     let table = format!(
-        "table ip vandal {{ chain first {{ type nat hook postrouting priority srcnat - 50; \
-         ip saddr {address} snat to {address}; }} }}"
+        "table ip vandal {{
+         chain first {{
+         type nat hook postrouting priority srcnat - 50
+         ip saddr {address} snat to {address}
+         }}
+         }}"
     );
     let node = scene.node(victim.node);
     node.run(|| command::run(&["nft", "-f", "-"], &table))??;
