@@ -1,10 +1,10 @@
 //! Node ports on every ENI, and the marks that answers find their way back with. kube-proxy is a table of the test's
 //! own that sends a port of every local address to a pod, the client's address kept (`externalTrafficPolicy: Local`).
 
-use crate::way_out::{BOTH, at, border, pods};
+use crate::way_out::{BOTH, SECOND, SNAT, at, border, pods};
+use e2e::filter::Filter;
 use e2e::mirrors::{mirror, seen_as};
 use e2e::stage::Stage;
-use lab::command;
 use lab::runtime::pod::Pod;
 use lab::talk::Protocol::{self, Tcp};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -23,13 +23,7 @@ fn kube_proxy(stage: &Stage, pod: &Pod<'_>) {
          }}",
         pod.address
     );
-    nft(stage, &table);
-}
-
-fn nft(stage: &Stage, text: &str) -> String {
-    let arguments = ["nft", "-f", "-"];
-    let run = || command::run(&arguments, text);
-    stage.node(0).run(run).unwrap().unwrap()
+    stage.node(0).nft_script(&table);
 }
 
 /// The primary address of each ENI of the first node.
@@ -64,7 +58,7 @@ fn all_reach(stage: &Stage, address: Ipv4Addr, protocol: Protocol, what: &str) {
 fn t28_a_node_port_of_any_eni_leads_to_a_pod_of_any_eni_and_keeps_the_client() {
     let stage = border("netns/node-port");
     let daemon = stage.daemon(0, &[]);
-    let pods = pods(&stage, &daemon);
+    let pods = pods(&stage, &daemon, SECOND);
     for pod in &pods {
         kube_proxy(&stage, pod);
         for protocol in BOTH {
@@ -81,7 +75,7 @@ fn t28_a_node_port_of_any_eni_leads_to_a_pod_of_any_eni_and_keeps_the_client() {
 fn t28_node_ports_stay_when_translation_is_external() {
     let stage = border("netns/node-port-external");
     let daemon = stage.daemon(0, &[("AWS_VPC_K8S_CNI_EXTERNALSNAT", "true")]);
-    let pods = pods(&stage, &daemon);
+    let pods = pods(&stage, &daemon, SECOND);
     for pod in &pods {
         kube_proxy(&stage, pod);
         let _service = mirror(pod.namespaces(), Tcp, at(pod.address, 80));
@@ -100,7 +94,7 @@ const STRANGER: &str = "table ip stranger {
         meta mark set meta mark | 0xffffff7f
         ct mark set ct mark | 0x7fffff7f
     }
-    chain late { type filter hook postrouting priority srcnat + 50;
+    chain late { type filter hook forward priority 100;
         meta mark & 0xffffff7f == 0xffffff7f ct mark & 0x7fffff7f == 0x7fffff7f counter name kept return
         counter name lost
     }
@@ -110,8 +104,8 @@ const STRANGER: &str = "table ip stranger {
 fn t28_other_programs_bits_of_packet_and_connection_marks_are_kept() {
     let stage = border("netns/node-port-marks");
     let daemon = stage.daemon(0, &[("AWS_VPC_CNI_NODE_PORT_SUPPORT", "false")]);
-    let pods = pods(&stage, &daemon);
-    nft(&stage, STRANGER);
+    let pods = pods(&stage, &daemon, SNAT);
+    stage.node(0).nft_script(STRANGER);
     let place = stage.peer();
     let node = stage.nodes()[0].lease.address;
     for protocol in BOTH {
@@ -121,12 +115,8 @@ fn t28_other_programs_bits_of_packet_and_connection_marks_are_kept() {
             assert_eq!(*seen.ip(), node, "{} {protocol:?}", pod.address);
         }
     }
-    let list = ["nft", "list", "counters", "table", "ip", "stranger"];
-    let text = stage
-        .node(0)
-        .run(|| command::run(&list, ""))
-        .unwrap()
-        .unwrap();
+    let list = ["list", "counters", "table", "ip", "stranger"];
+    let text = stage.node(0).nft(&list).unwrap();
     let packets = |name: &str| -> u64 {
         let counter = text.split(&format!("counter {name} {{")).nth(1).unwrap();
         let number = counter.split("packets ").nth(1).unwrap();

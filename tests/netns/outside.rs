@@ -5,10 +5,11 @@ use e2e::mirrors::{dropped, is_silent, mirror, open_group, seen_as};
 use e2e::stage::Stage;
 use lab::fabric::counters::Reason;
 use lab::outside::Place;
-use lab::ping::Ping;
+use lab::ping::{Ping, sweep};
 use lab::talk::Protocol::{self, Tcp, Udp};
 use lab::vpc::{Answer, CreateInterface, Request, Wanted};
 use model::card::{DeviceIndex, NetworkCard};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
@@ -118,6 +119,17 @@ fn every_host_of_a_network_beyond_answers_and_a_peer_sees_true_addresses_both_wa
         sides(peer, protocol);
         sides(stage.premises(), protocol);
     }
+}
+
+#[test]
+fn a_sweep_names_those_who_answered() {
+    let stage = one("netns/outside-sweep");
+    let answering = [stage.internet().address(), stage.peer().address()];
+    let silent = Ipv4Addr::new(10, 0, 1, 250);
+    let all = [answering[0], silent, answering[1]];
+    let node = stage.node(0).namespaces();
+    let answered = sweep(node, &all, Duration::from_millis(500)).unwrap();
+    assert_eq!(answered, BTreeSet::from(answering));
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Pods and the world beyond the VPC, with real packets: as whom they are seen, where answers leave, what the other side
 //! of a border can reach. The truth table of upstream's users: VPC ranges, exclusions, external translation.
 
-use e2e::daemon::Daemon;
+use crate::nat::table_with;
+use e2e::daemon::{Daemon, PATIENCE};
+use e2e::expect::{eventually, when};
+use e2e::filter::{Filter, Handles, TABLE};
 use e2e::mirrors::{dropped, is_silent, mirror, open_group, seen_as};
 use e2e::stage::Stage;
 use lab::fabric::counters::Reason;
@@ -17,6 +20,10 @@ pub(crate) const BOTH: [Protocol; 2] = [Tcp, Udp];
 const EXTERNAL: (&str, &str) = ("AWS_VPC_K8S_CNI_EXTERNALSNAT", "true");
 const EXCLUDE_PEER: (&str, &str) = ("AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS", "10.1.0.0/16");
 
+/// What the node's table says when it translates at all, and when it knows the second ENI.
+pub(crate) const SNAT: &str = "snat to";
+pub(crate) const SECOND: &str = "\"ens6\"";
+
 pub(crate) fn at(address: Ipv4Addr, port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(address, port)
 }
@@ -30,10 +37,11 @@ pub(crate) fn border(test: &str) -> Stage {
     stage
 }
 
-/// A pod on the primary and one on the second ENI of the first node.
-pub(crate) fn pods<'s>(stage: &'s Stage, daemon: &Daemon) -> [Pod<'s>; 2] {
+/// A pod on the primary and one on the second ENI of the first node, whose table has these words.
+pub(crate) fn pods<'s>(stage: &'s Stage, daemon: &Daemon, words: &str) -> [Pod<'s>; 2] {
     let pods = ["web-0", "web-1"].map(|name| stage.pod(0, name));
     stage.settle(0, daemon, 2);
+    table_with(stage.node(0), words);
     let enis = stage.enis(0);
     for (pod, eni) in pods.iter().zip(&enis) {
         assert!(eni.has(pod.address), "{} on {}", pod.address, eni.id);
@@ -82,7 +90,7 @@ impl Far {
 fn t28_beyond_the_vpc_pods_of_every_eni_are_seen_as_their_node_and_inside_as_themselves() {
     let stage = border("netns/way-out-default");
     let daemon = stage.daemon(0, &[]);
-    let (far, pods) = (Far::of(&stage), pods(&stage, &daemon));
+    let (far, pods) = (Far::of(&stage), pods(&stage, &daemon, SNAT));
     let (node, public) = (stage.nodes()[0].lease.address, stage.public(0));
     let rows = |own| {
         [
@@ -102,7 +110,7 @@ fn t28_beyond_the_vpc_pods_of_every_eni_are_seen_as_their_node_and_inside_as_the
 fn t28_with_external_translation_every_network_sees_the_pod_and_the_internet_gateway_drops_it() {
     let stage = border("netns/way-out-external");
     let daemon = stage.daemon(0, &[EXTERNAL]);
-    let (far, pods) = (Far::of(&stage), pods(&stage, &daemon));
+    let (far, pods) = (Far::of(&stage), pods(&stage, &daemon, SECOND));
     for pod in &pods {
         let own = Some(pod.address);
         let rows = [
@@ -121,7 +129,7 @@ fn t28_with_external_translation_every_network_sees_the_pod_and_the_internet_gat
 fn t28_an_excluded_range_sees_the_pod_itself_and_all_others_the_node() {
     let stage = border("netns/way-out-excluded");
     let daemon = stage.daemon(0, &[EXCLUDE_PEER]);
-    let (far, pods) = (Far::of(&stage), pods(&stage, &daemon));
+    let (far, pods) = (Far::of(&stage), pods(&stage, &daemon, "10.1.0.0/16"));
     let (node, public) = (stage.nodes()[0].lease.address, stage.public(0));
     for pod in &pods {
         let rows = [
@@ -138,19 +146,25 @@ fn t28_an_excluded_range_sees_the_pod_itself_and_all_others_the_node() {
 fn t28_a_changed_setting_changes_as_whom_living_pods_are_seen() {
     let stage = border("netns/way-out-flip");
     let daemon = stage.daemon(0, &[]);
-    let (pods, node) = (pods(&stage, &daemon), stage.nodes()[0].lease.address);
+    let (pods, node) = (pods(&stage, &daemon, SNAT), stage.nodes()[0].lease.address);
     let place = stage.peer();
     let there = mirror(place.namespaces(), Tcp, at(place.address(), 80));
     let seen = |pod: &Pod<'_>| *seen_as(pod.namespaces(), Tcp, there.address).ip();
     assert_eq!(pods.each_ref().map(seen), [node; 2]);
     daemon.stop();
     let external = stage.daemon(0, &[EXTERNAL]);
-    assert_eq!(
-        pods.each_ref().map(seen),
-        pods.each_ref().map(|pod| pod.address)
-    );
+    // Connections that live while the table changes are another matter.
+    eventually("nothing is translated", PATIENCE, || {
+        let table = stage.node(0).table(TABLE, Handles::Hidden);
+        when(table, |table| {
+            table.as_ref().is_some_and(|table| !table.contains(SNAT))
+        })
+    });
+    let own = pods.each_ref().map(|pod| pod.address);
+    assert_eq!(pods.each_ref().map(seen), own);
     external.stop();
     let _again = stage.daemon(0, &[]);
+    table_with(stage.node(0), SNAT);
     assert_eq!(pods.each_ref().map(seen), [node; 2]);
 }
 
@@ -159,11 +173,11 @@ fn the_source_port_stays_without_randomisation_and_changes_with_either_kind() {
     for (mode, stays) in [("none", true), ("prng", false), ("hashrandom", false)] {
         let stage = border(&format!("netns/way-out-{mode}"));
         let daemon = stage.daemon(0, &[("AWS_VPC_K8S_CNI_RANDOMIZESNAT", mode)]);
-        let (pods, place) = (pods(&stage, &daemon), stage.peer());
+        let (pods, place) = (pods(&stage, &daemon, SNAT), stage.peer());
         let there = mirror(place.namespaces(), Udp, at(place.address(), 80));
-        for pod in &pods {
+        for (pod, first) in pods.iter().zip([41_000, 42_000]) {
             // A random port can be the same one: eight in a row are not.
-            let same = (41_000..41_008).filter(|port| {
+            let same = (first..first + 8).filter(|port| {
                 let call = Call {
                     source: at(pod.address, *port),
                     ..Call::to(Udp, there.address)
@@ -181,7 +195,7 @@ fn the_source_port_stays_without_randomisation_and_changes_with_either_kind() {
 fn t28_a_client_beyond_the_vpc_reaches_a_pod_of_every_eni_and_its_answers_are_the_pods_own() {
     let stage = border("netns/way-out-inbound");
     let daemon = stage.daemon(0, &[]);
-    let pods = pods(&stage, &daemon);
+    let pods = pods(&stage, &daemon, SECOND);
     for pod in &pods {
         for protocol in BOTH {
             let target = mirror(pod.namespaces(), protocol, at(pod.address, 80));
@@ -205,7 +219,7 @@ fn t28_a_client_beyond_the_vpc_reaches_a_pod_of_every_eni_and_its_answers_are_th
 fn t28_a_load_balancer_that_keeps_the_client_reaches_a_pod_of_every_eni_directly() {
     let stage = border("netns/way-out-balancer");
     let daemon = stage.daemon(0, &[]);
-    let (pods, client) = (pods(&stage, &daemon), stage.internet());
+    let (pods, client) = (pods(&stage, &daemon, SECOND), stage.internet());
     for pod in &pods {
         for protocol in BOTH {
             let target = mirror(pod.namespaces(), protocol, at(pod.address, 80));
@@ -230,6 +244,7 @@ fn in_second_range(test: &str, setting: &[(&str, &str)], check: impl FnOnce(&Sta
     attach_in(&stage, "second");
     let daemon = stage.daemon(0, setting);
     daemon.has_usable(2);
+    table_with(stage.node(0), SECOND);
     let pods = ["web-0", "web-1"].map(|name| stage.pod(0, name));
     let is_second = |pod: &&Pod<'_>| pod.address.octets()[..3] == [100, 64, 1];
     let pod = pods.iter().find(is_second);
