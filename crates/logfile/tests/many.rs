@@ -51,7 +51,7 @@ fn one_writer() {
     let mut log = open();
     for number in 0..LINES {
         // Half of them keep their handle, as the daemon does; the others open anew for each line, as plugins do.
-        if writer % 2 == 0 {
+        if writer.is_multiple_of(2) {
             log = open();
         }
         let appended = log.append(line(writer, number).as_bytes());

@@ -67,7 +67,6 @@ fn orders(arguments: &Arguments) -> Orders {
     Orders {
         mutant: arguments.mutant,
         events: arguments.steps.into(),
-        ..Orders::default()
     }
 }
 

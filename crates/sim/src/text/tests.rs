@@ -1,3 +1,5 @@
+//! Text of plans: what is written is read back. Must not: run a plan.
+
 use super::*;
 use crate::plan::{Action, Step};
 use model::time::Instant;
