@@ -116,7 +116,8 @@ impl Node {
                 }
             }
         }
-        if let Some(eni) = ended.call.eni() {
+        let refused = matches!(result, Err(CallError::Refused(_)));
+        if let Some(eni) = ended.call.eni().filter(|_| !refused) {
             self.truth.changed(eni, now);
         }
         let error = result

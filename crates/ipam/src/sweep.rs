@@ -98,11 +98,6 @@ impl Sweep {
             .map(|suspect| suspect.address)
     }
 
-    /// When the first allocation without its link may be released, if the next look doesn't find it either.
-    pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.missing.values().map(|suspect| suspect.due).min()
-    }
-
     /// How many were released so far.
     pub(crate) fn count(&self) -> u64 {
         self.swept

@@ -57,8 +57,6 @@ pub struct View {
     pub waiters: u32,
     /// How long the oldest of them waits.
     pub oldest_wait: Option<Duration>,
-    /// When the first allocation whose link is missing may be released by a look at the links.
-    pub sweep_due: Option<Instant>,
     /// Allocations that were released without a DEL since the process began.
     pub swept: u64,
     /// Answers and calls that wait for a write.
@@ -111,7 +109,6 @@ impl Node {
             stats: self.pool.stats(now),
             waiters: self.requests.waiters(),
             oldest_wait: self.requests.oldest().map(|since| now.since(since)),
-            sweep_due: self.sweep.next_due(),
             swept: self.sweep.count(),
             held_effects: self.commit.held(),
             operations: self.ops.len(),
