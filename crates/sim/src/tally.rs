@@ -16,7 +16,7 @@ pub struct Tally {
     pub runs: u64,
     /// Events that nodes handled: what is called a step.
     pub steps: u64,
-    /// The fewest of them in one run.
+    /// The fewest of them in one run that held to its end.
     pub fewest: Option<u64>,
     /// Steps of plans.
     pub plan_steps: u64,
@@ -34,8 +34,10 @@ impl Tally {
         self.runs += 1;
         self.steps += report.events;
         self.plan_steps += report.steps;
-        let fewest = self.fewest.unwrap_or(u64::MAX);
-        self.fewest = Some(fewest.min(report.events));
+        if report.violation.is_none() {
+            let fewest = self.fewest.unwrap_or(u64::MAX);
+            self.fewest = Some(fewest.min(report.events));
+        }
         self.reached.merge(&report.reached);
         self.checked.merge(&report.checked);
         if let Some(violation) = report.violation {
