@@ -20,6 +20,8 @@ pub(crate) struct HostDesk {
     version: u64,
     desired: Option<HostDesired>,
     pub(crate) ready: BTreeSet<EniId>,
+    /// The kernel was made equal to some version: pods' flows out of the VPC are translated from their first packet on.
+    reported: bool,
     /// Primary addresses of ENIs that left: their rules are removed. Bounded: the oldest are dropped.
     gone: Vec<Ipv4Addr>,
     /// Addresses with rules of pods that nobody holds, as the last look showed.
@@ -89,6 +91,7 @@ impl Node {
         if version != self.host.version {
             return;
         }
+        self.host.reported = true;
         for (eni, why) in report.failed {
             if self.host.ready.contains(&eni) || !self.pace.told_not_ready(&eni) {
                 out.note(Notice::EniNotReady { eni, why });
@@ -115,7 +118,11 @@ impl Node {
                 .links
                 .as_ref()
                 .is_some_and(|links| links.macs.contains(&eni.mac));
-            let wired = eni.is_primary || self.host.ready.contains(&eni.id);
+            let wired = if eni.is_primary {
+                self.host.reported
+            } else {
+                self.host.ready.contains(&eni.id)
+            };
             let state = if settled && linked && wired {
                 EniState::Usable
             } else {

@@ -228,6 +228,12 @@ impl Node {
         began: Instant,
         out: &mut Out<'_>,
     ) {
+        // Tags lag behind the ENI, and people change them.
+        if self.is_managed(record)
+            && let Some(eni) = self.pool.eni_mut(&record.id)
+        {
+            eni.managed = true;
+        }
         if !self.pool.eni(&record.id).is_some_and(|eni| {
             eni.managed && eni.kind != EniKind::Trunk && eni.state != EniState::Leaving
         }) {

@@ -5,11 +5,37 @@ use ipam::boot::Restored;
 use ipam::notice::Notice;
 use model::allocation::{Allocation, BootId, Checkpoint, Extension};
 use model::call::{Call, Reply, Scope};
-use model::settings::NodeSettings;
+use model::settings::{NodeSettings, WarmTargets};
 use model::time::WallTime;
+use std::net::Ipv4Addr;
 
 fn attached(call: &Call) -> bool {
     matches!(call, Call::DescribeInterfaces(Scope::AttachedTo(_)))
+}
+
+/// What an earlier process of this boot left: one pod with an address.
+fn held_by(container: &str, name: &str, address: Ipv4Addr) -> Restored {
+    let allocation = Allocation {
+        key: key(container),
+        pod: pod(name),
+        address,
+        since: WallTime(0),
+        interfaces: 1,
+    };
+    let boot_id = BootId("boot-1".into());
+    let extension = Some(Extension {
+        boot_id: boot_id.clone(),
+        cooling: vec![],
+    });
+    let checkpoint = Some(Checkpoint {
+        allocations: vec![allocation],
+        extension,
+    });
+    Restored {
+        checkpoint,
+        journal: vec![],
+        boot_id,
+    }
 }
 
 fn two_enis() -> Bench {
@@ -101,30 +127,8 @@ fn an_address_is_lost_only_when_two_reads_a_minute_apart_lack_it() {
 
 #[test]
 fn a_held_address_whose_eni_is_not_listed_at_start_stays_held() {
-    let allocation = Allocation {
-        key: key("a"),
-        pod: pod("web-0"),
-        address: address(1, 1),
-        since: WallTime(0),
-        interfaces: 1,
-    };
-    let boot_id = BootId("boot-1".into());
-    let extension = Some(Extension {
-        boot_id: boot_id.clone(),
-        cooling: vec![],
-    });
-    let checkpoint = Some(Checkpoint {
-        allocations: vec![allocation],
-        extension,
-    });
-    let mut bench = Bench::new(
-        NodeSettings::default(),
-        Restored {
-            checkpoint,
-            journal: vec![],
-            boot_id,
-        },
-    );
+    let restored = held_by("a", "web-0", address(1, 1));
+    let mut bench = Bench::new(NodeSettings::default(), restored);
     bench.boot(vec![record(0, 9)]);
     assert!(
         bench.mutations().is_empty(),
@@ -178,4 +182,50 @@ fn an_address_that_is_known_to_be_lost_is_not_asked_for_again_and_again() {
     bench.pass(61_000);
     let asked = bench.calls.iter().any(|(_, call)| attached(call));
     assert!(!asked, "{:?}", bench.call_names());
+}
+
+#[test]
+fn nothing_is_released_while_nobody_knows_on_which_eni_a_held_address_is() {
+    // The checkpoint names an address that EC2's first, older answer doesn't list yet: any ENI may be its.
+    let restored = held_by("a", "web-0", address(1, 9));
+    let targets = WarmTargets {
+        warm_ip: 1,
+        ..WarmTargets::default()
+    };
+    let settings = NodeSettings {
+        targets,
+        ..NodeSettings::default()
+    };
+    let mut bench = Bench::new(settings, restored);
+    bench.boot(vec![record(0, 9), record(1, 2), record(2, 2)]);
+    let link = format!("eni{}", pod("web-0").link_suffix(0));
+    bench.links.names.insert(link);
+    for _ in 0..3 {
+        bench.see_links();
+        bench.pass(20_000);
+    }
+    bench.pass(10_000);
+    assert!(
+        bench.mutations().is_empty(),
+        "60 s old spare ENIs are left alone: {:?}",
+        bench.call_names()
+    );
+}
+
+#[test]
+fn an_eni_whose_tags_show_late_is_managed_from_then_on() {
+    let settings = NodeSettings {
+        manage_untagged: false,
+        ..NodeSettings::default()
+    };
+    let tagged = record(1, 9);
+    let mut bare = tagged.clone();
+    bare.tags.clear();
+    let mut bench = Bench::new(settings, Restored::default());
+    bench.boot(vec![record(0, 9), bare]);
+    let total = |bench: &Bench| bench.node.view(bench.now().boot).stats.total;
+    assert_eq!(total(&bench), 9);
+    bench.pass(7_200_000);
+    bench.answer(attached, Ok(Reply::Interfaces(vec![record(0, 9), tagged])));
+    assert_eq!(total(&bench), 18);
 }

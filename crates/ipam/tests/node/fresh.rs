@@ -131,6 +131,7 @@ fn the_primary_link_is_waited_for_by_its_address_and_its_coming_ends_the_start()
     bench.links.macs.insert(mac(0));
     bench.see_links();
     assert_eq!(bench.node.health(), Health::Serving);
+    bench.settle_host();
     assert_eq!(bench.granted(add), Some(address(0, 1)));
 }
 
@@ -182,6 +183,7 @@ fn t15_a_type_that_ec2_will_not_describe_gets_the_least_until_it_does() {
         _ => false,
     };
     assert!(bench.notices.iter().any(named), "{:?}", bench.notices);
+    bench.settle_host();
     let adds = ["a", "b", "c"].map(|name| bench.add(name, name));
     assert_eq!(
         adds.map(|add| bench.granted(add)),
@@ -277,6 +279,12 @@ fn t16_five_minutes_without_ec2_are_named_waited_for_and_end_by_themselves() {
         }
         bench.see_links();
     }
+    assert_eq!(
+        bench.granted(late),
+        None,
+        "its first packets would leave untranslated"
+    );
+    bench.settle_host();
     assert_eq!(bench.granted(late), Some(address(0, 1)));
 }
 

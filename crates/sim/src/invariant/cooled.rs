@@ -2,7 +2,8 @@
 //! pod lives its address is not given up at all. Restarts of the daemon change nothing about it. What the durable
 //! checkpoint still holds or cools is not given up either: the next process would restore it.
 //!
-//! The exception: what people took away in EC2 is gone, so an ENI they detached may be deleted.
+//! The exception: what people took away in EC2 is gone, so an ENI they detached may be deleted, and an address that EC2
+//! assigns anew may be told.
 
 use super::{Check, Invariant, violated};
 use crate::oracle::Oracle;
@@ -16,6 +17,8 @@ use vpc::Vpc;
 /// At an ADD's reply, before it is recorded.
 pub fn check_told(oracle: &Oracle, now: Instant, key: &PodKey, address: Ipv4Addr) -> Check {
     match oracle.rests_until(now, address, Some(key)) {
+        // Its pod lost it then, not at its DEL.
+        Some(_) if oracle.taken_since(address).is_some() => Ok(()),
         Some(until) => violated(
             Invariant::Cooled,
             format!("{address} is told again but rests until {until}"),
