@@ -17,7 +17,7 @@ help:
 demo: tools build
 	@$(BIN)/demo $(if $(BREAK),--break $(BREAK))
 
-## make test            unit, property, wire and namespace end-to-end tests, then the simulator
+## make test            unit, property, wire, namespace and kill -9 tests, then the kill sweep and the simulator
 test: tools build
 	@$(STEP) "tests" cargo test --workspace
 	@$(STEP) "kill sweep" $(BIN)/sim --sweep
