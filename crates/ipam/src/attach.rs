@@ -8,7 +8,7 @@ use crate::node::{Node, Out};
 use crate::notice::Notice;
 use crate::outcome::{Outcome, is_young};
 use crate::refresh::ORPHAN_VISIBLE;
-use model::call::Reply;
+use model::call::{Action, Reply};
 use model::card::{DeviceIndex, NetworkCard};
 use model::eni::EniRecord;
 use model::error::{CallError, Class};
@@ -30,7 +30,7 @@ impl Node {
                     .remove(token)
                     .map_or(0, |creation| creation.call.secondary_addresses);
                 if refusal.class == Class::SubnetFull {
-                    self.halve_request(model::call::Action::CreateNetworkInterface, asked, now);
+                    self.halve_request(Action::CreateNetworkInterface, asked, now);
                 }
             }
             Ok(_) | Err(CallError::Unknown(_)) => {
@@ -88,7 +88,7 @@ impl Node {
             Err(CallError::Refused(refusal)) if self.is_final(eni, refusal.class, now) => {
                 // Never attached: it must not stay behind, and the next one would meet the same refusal.
                 let error = CallError::Refused(refusal);
-                let action = model::call::Action::CreateNetworkInterface;
+                let action = Action::CreateNetworkInterface;
                 let retry = self.budget.failed(action, now, &error, &mut self.random);
                 out.note(Notice::BackingOff { action, retry });
                 self.dismiss(eni);
@@ -98,6 +98,25 @@ impl Node {
                 self.put_off(eni, now);
                 self.look(eni, now);
             }
+        }
+    }
+
+    /// While EC2 attaches no more ENIs, those that wait for it would meet the same refusal, and ADDs would wait for their
+    /// addresses instead of others.
+    pub(crate) fn dismiss_unattachable(&mut self, now: Instant) {
+        let blocked = self.budget.blocked(Action::AttachNetworkInterface, now);
+        let is_full = |error: &CallError| matches!(error, CallError::Refused(refusal) if refusal.class == Class::EniLimit);
+        if !blocked.is_some_and(|blocked| is_full(&blocked.error)) {
+            return;
+        }
+        let waits = |process: &Process| process.step == Step::Attach && process.look_at.is_none();
+        let waiting =
+            self.lifecycle.enis.iter().filter(|(eni, process)| {
+                waits(process) && !self.is_busy(eni) && !self.is_wanted(eni)
+            });
+        let waiting: Vec<_> = waiting.map(|(eni, _)| eni.clone()).collect();
+        for eni in waiting {
+            self.dismiss(&eni);
         }
     }
 

@@ -273,6 +273,7 @@ impl Node {
         }
         let instance = metadata.instance.clone();
         let now = out.boot();
+        self.dismiss_unattachable(now);
         let growing = self.growth_lane();
         let creations: Vec<_> = self
             .lifecycle

@@ -1,7 +1,7 @@
 //! An ENI from creating to serving, and what stops it.
 
-use crate::harness::{Bench, address, eni, mac, record, refused, unattached};
-use model::call::{CREATED_AT_TAG, Call, INSTANCE_TAG, Reply, TOKEN_TAG};
+use crate::harness::{Bench, address, eni, mac, record, refused, unattached, unknown};
+use model::call::{CREATED_AT_TAG, Call, INSTANCE_TAG, Reply, Scope, TOKEN_TAG};
 use model::settings::{NodeSettings, WarmTargets};
 
 #[test]
@@ -180,4 +180,31 @@ fn with_ip_targets_what_is_over_goes_back_and_the_rest_stays() {
     assert_eq!(bench.node.view(bench.now().boot).stats.total, 4);
     bench.pass(120_000);
     assert!(bench.mutations().is_empty(), "{:?}", bench.call_names());
+}
+
+#[test]
+fn while_ec2_attaches_no_more_enis_one_that_waits_for_it_is_given_back() {
+    let mut bench = Bench::serving(NodeSettings::default(), 9);
+    for n in 0..19 {
+        bench.add(&format!("c{n}"), &format!("web-{n}"));
+    }
+    let create = |call: &Call| matches!(call, Call::CreateInterface(_));
+    let attach = |n: u8| move |call: &Call| matches!(call, Call::AttachInterface { eni: it, .. } if *it == eni(n));
+    for n in [1, 2] {
+        bench.answer(create, Ok(Reply::Created(unattached(n, 9))));
+    }
+    bench.answer(attach(1), unknown());
+    bench.answer(attach(2), refused("AttachmentLimitExceeded"));
+    bench.pass(5_000);
+    bench.answer(
+        |call| matches!(call, Call::DescribeInterfaces(Scope::Ids(_))),
+        Ok(Reply::Interfaces(vec![unattached(1, 9)])),
+    );
+    let given_back = |n| Call::DeleteInterface { eni: eni(n) };
+    let mutations = bench.mutations();
+    assert!(
+        mutations.contains(&&given_back(1)) && mutations.contains(&&given_back(2)),
+        "{:?}",
+        bench.call_names()
+    );
 }
