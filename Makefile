@@ -3,9 +3,10 @@
 # features and would compile the AWS SDK (8 GB, minutes) again.
 HOST   := $(shell rustc -vV | sed -n 's/^host: //p')
 BIN    := target/$(HOST)/debug
-# A step is one event that a node handles: every seed handles at least so many before its run begins to end.
+# A step is one event that a node handles: so many before a run begins to end, which takes another hundred at least: every
+# seed handles more than 1,000.
 SEEDS  ?= 10000
-STEPS  ?= 1000
+STEPS  ?= 900
 STEP   := ./.ci/step
 
 .PHONY: help demo test lint sim bench build tools fmt clean

@@ -14,6 +14,7 @@ use model::eni::EniRecord;
 use model::error::{CallError, Class};
 use model::id::{ClientToken, EniId};
 use model::time::{Duration, Instant};
+use pool::address::AddressState;
 
 impl Node {
     pub(crate) fn created(&mut self, token: &ClientToken, result: Outcome, out: &mut Out<'_>) {
@@ -110,10 +111,16 @@ impl Node {
             return;
         }
         let waits = |process: &Process| process.step == Step::Attach && process.look_at.is_none();
-        let waiting =
-            self.lifecycle.enis.iter().filter(|(eni, process)| {
-                waits(process) && !self.is_busy(eni) && !self.is_wanted(eni)
-            });
+        // A pod that holds an address of one got it elsewhere and lost it: EC2 gave it to this ENI since.
+        let rests = |eni: &EniId| {
+            let mut states = self.pool.addresses(eni).map(|(_, state)| *state);
+            states.any(|state| state != AddressState::Held && !state.is_assignable(now))
+        };
+        let waiting = self
+            .lifecycle
+            .enis
+            .iter()
+            .filter(|(eni, process)| waits(process) && !self.is_busy(eni) && !rests(eni));
         let waiting: Vec<_> = waiting.map(|(eni, _)| eni.clone()).collect();
         for eni in waiting {
             self.dismiss(&eni);
