@@ -4,50 +4,34 @@
 use crate::home::{Home, log, looked_after};
 use crate::truth::settled;
 use e2e::kill::{Cut, Kind, SOCKETS, kinds, record};
-use e2e::stage::{PLUGIN, Stage};
+use e2e::stage::Stage;
+use e2e::wrapped::Wrapped;
 use lab::runtime::invocation::Invocation;
 use lab::runtime::pod::Pod;
 use lab::runtime::sandbox::{DelWith, Sandbox};
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 /// Two ENIs of three addresses for pods are all there is, so that nothing grows meanwhile.
 const VARIABLES: &[(&str, &str)] = &[("IP_COOLDOWN_PERIOD", "0"), ("MAX_ENI", "2")];
-/// The plugin itself, while another program has its place.
-const REAL: &str = "aws-cni.real";
+/// The plugin of a stage's first node, and the record of what it says.
+struct Followed<'s> {
+    stage: &'s Stage,
+    wrapped: Wrapped<'s>,
+}
 
-/// What the runtime starts as the plugin: a program that becomes the real one.
-struct Wrapped<'s>(&'s Stage);
-
-impl<'s> Wrapped<'s> {
+impl<'s> Followed<'s> {
     fn new(stage: &'s Stage) -> Self {
-        let folder = stage.node(0).folder().join("opt-cni/bin");
-        fs::rename(folder.join(PLUGIN), folder.join(REAL)).unwrap();
-        let wrapped = Self(stage);
-        wrapped.by(&[]);
-        wrapped
-    }
-
-    /// The next calls are started by this command.
-    fn by(&self, command: &[String]) {
-        let folder = self.0.node(0).folder().join("opt-cni/bin");
-        let words = command.iter().map(|word| format!("'{word}' "));
-        let line: String = words.collect();
-        let text = format!("#!/bin/sh\nexec {line}/opt/cni/bin/{REAL}\n");
-        // A whole file appears at once: a script that runs is never written to.
-        let partial = folder.join("partial");
-        fs::write(&partial, text).unwrap();
-        fs::set_permissions(&partial, fs::Permissions::from_mode(0o755)).unwrap();
-        fs::rename(partial, folder.join(PLUGIN)).unwrap();
+        let wrapped = Wrapped::new(stage.node(0));
+        Self { stage, wrapped }
     }
 
     /// What the plugin says in one call.
     fn recorded(&self, call: impl FnOnce()) -> BTreeMap<Kind, usize> {
-        let trace = log(self.0, "record");
-        self.by(&record(SOCKETS, &[], &trace));
+        let trace = log(self.stage, "record");
+        self.wrapped.by(&record(SOCKETS, &[], &trace));
         call();
-        self.by(&[]);
+        self.wrapped.by(&[]);
         kinds(&fs::read_to_string(trace).unwrap(), &[])
     }
 
@@ -68,9 +52,9 @@ impl<'s> Wrapped<'s> {
                 };
                 eprintln!("{cut}");
                 let mut prepared = prepare();
-                self.by(&cut.command(&log(self.0, "cut")));
+                self.wrapped.by(&cut.command(&log(self.stage, "cut")));
                 let died = call(&mut prepared).exit.is_none();
-                self.by(&[]);
+                self.wrapped.by(&[]);
                 after(prepared);
                 if !died {
                     break;
@@ -83,9 +67,9 @@ impl<'s> Wrapped<'s> {
 }
 
 /// A node with both ENIs and a pod that stays.
-fn at_home(test: &str, work: impl FnOnce(&Home<'_>, &Pod<'_>, &Wrapped<'_>)) {
+fn at_home(test: &str, work: impl FnOnce(&Home<'_>, &Pod<'_>, &Followed<'_>)) {
     let stage = Stage::one(test, "t3.small");
-    let wrapped = Wrapped::new(&stage);
+    let wrapped = Followed::new(&stage);
     let first = stage.launch(0, VARIABLES);
     let ((), deaths) = looked_after((&stage, 0), VARIABLES, first, |home| {
         let [steady] = home.pods(["steady"]);

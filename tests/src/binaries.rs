@@ -24,6 +24,12 @@ pub fn vpc_lab() -> PathBuf {
     FOUND.get_or_init(|| current("vpc-lab")).clone()
 }
 
+/// Path of a sandbox's process 1.
+pub fn pause() -> PathBuf {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| current("pause")).clone()
+}
+
 /// The program of this name that was built with this one, unless it is missing or out of date.
 ///
 /// # Panics

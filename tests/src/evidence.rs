@@ -74,10 +74,20 @@ impl Evidence {
         let _ = file.and_then(|mut file| writeln!(file, "{line}"));
     }
 
-    /// Copies what lives in the node's own folders and goes with it.
+    /// Copies what lives in the node's own folders and goes with it: our logs, and those of containers.
     pub fn collect(&self, node: &Node) {
-        let log = node.folder().join("var-log/aws-routed-eni/plugin.log");
-        let _ = fs::copy(log, self.folder.join(format!("{}-plugin.log", node.name())));
+        let logs = node.folder().join("var-log");
+        for path in files(&logs.join("aws-routed-eni"))
+            .into_iter()
+            .chain(files(&logs.join("pods")))
+        {
+            let inner = path.strip_prefix(&logs).unwrap_or(&path).to_string_lossy();
+            let name = match inner.strip_prefix("aws-routed-eni/") {
+                Some(own) => own.to_owned(),
+                None => inner.replace('/', "-"),
+            };
+            let _ = fs::copy(&path, self.folder.join(format!("{}-{name}", node.name())));
+        }
     }
 
     /// Writes down the state of a node whose test fails.
@@ -130,6 +140,19 @@ impl Evidence {
     }
 }
 
+/// Every file below a directory.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let below = |path: PathBuf| {
+        if path.is_dir() {
+            files(&path)
+        } else {
+            vec![path]
+        }
+    };
+    entries.flat_map(|entry| below(entry.path())).collect()
+}
+
 /// Milliseconds of the wall clock.
 pub fn milliseconds() -> i64 {
     let since = SystemTime::now()
@@ -149,11 +172,15 @@ fn ec2_moment(record: &Record, began_ms: i64) -> (i64, String) {
     )
 }
 
-/// A line of a log with its time; one without goes to the end.
+/// A line of a log with its time; one without goes to the end. A container's line begins with its time, containerd's with
+/// `time="…"`.
 fn log_moment(file: &str, line: &str) -> (i64, String) {
     let value: Value = serde_json::from_str(line).unwrap_or_default();
     let number = value["ts_ms"].as_i64();
-    let at = number.or_else(|| value["ts"].as_str().and_then(parse_utc));
+    let named = || value["ts"].as_str().and_then(parse_utc);
+    let at = number
+        .or_else(named)
+        .or_else(|| parse_utc(line.strip_prefix("time=\"").unwrap_or(line)));
     (at.unwrap_or(i64::MAX), format!("{file} {line}"))
 }
 
@@ -203,5 +230,9 @@ mod tests {
             1000
         );
         assert_eq!(log_moment("a", "panicked").0, i64::MAX);
+        let containers = "1970-01-01T00:00:02.123456789Z stdout F ready";
+        assert_eq!(log_moment("a", containers).0, 2123);
+        let runtimes = r#"time="1970-01-01T00:00:03.005000000Z" level=info msg="booted""#;
+        assert_eq!(log_moment("a", runtimes).0, 3005);
     }
 }

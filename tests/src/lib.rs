@@ -6,6 +6,7 @@
 
 pub mod bench;
 pub mod binaries;
+pub mod cluster;
 pub mod daemon;
 pub mod demo;
 pub mod evidence;
@@ -18,3 +19,4 @@ pub mod percentile;
 pub mod progress;
 pub mod stage;
 pub mod traffic;
+pub mod wrapped;

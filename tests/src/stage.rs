@@ -45,11 +45,32 @@ impl Stage {
     /// Without root, without the programs, or when the machine cannot make a scene.
     #[track_caller]
     pub fn new(test: &str, plan: impl FnOnce(SceneBuilder) -> SceneBuilder) -> Self {
+        let stage = Self::bare(test, LIFE, plan);
+        let plugin = binaries::aws_cni();
+        for node in stage.scene.nodes() {
+            node.node
+                .install_plugin(&plugin)
+                .expect("the plugin can be installed");
+        }
+        stage.install_conflist(&conflist_text("0.4.0"));
+        stage
+    }
+
+    /// Raises a scene whose nodes have nothing of ours yet, and which may live this long.
+    ///
+    /// # Panics
+    /// As [`Stage::new`].
+    #[track_caller]
+    pub fn bare(
+        test: &str,
+        life: Duration,
+        plan: impl FnOnce(SceneBuilder) -> SceneBuilder,
+    ) -> Self {
         assert!(
             geteuid().is_root(),
             "this test makes namespaces and links: run it as root"
         );
-        let [_, plugin, vpc_lab] = [binaries::ipamd(), binaries::aws_cni(), binaries::vpc_lab()];
+        let [_, _, vpc_lab] = [binaries::ipamd(), binaries::aws_cni(), binaries::vpc_lab()];
         let evidence = Evidence::of(test);
         let name = test.replace('/', "-");
         let builder = Scene::builder(&name)
@@ -60,24 +81,17 @@ impl Stage {
             Ok(scene) => scene,
             Err(error) => panic!("raise the scene {name}: {}", with_causes(&error)),
         };
-        for node in scene.nodes() {
-            node.node
-                .install_plugin(&plugin)
-                .expect("the plugin can be installed");
-        }
         let holders = scene
             .nodes()
             .iter()
             .map(|node| node.node.process().pid)
             .collect();
-        let stage = Self {
+        Self {
             scene,
             evidence,
             began_ms,
-            watchdog: Watchdog::start(holders),
-        };
-        stage.install_conflist(&conflist_text("0.4.0"));
-        stage
+            watchdog: Watchdog::start(holders, life),
+        }
     }
 
     /// Two nodes of a type in two subnets.
@@ -243,6 +257,20 @@ impl Stage {
         enis
     }
 
+    /// How many ENIs the account has, attached or not.
+    #[track_caller]
+    pub fn count_interfaces(&self) -> usize {
+        let describe = Request::DescribeInterfaces(DescribeInterfaces::default());
+        let answer =
+            self.scene
+                .vpc()
+                .request(self.scene.now(), &lab::vpc::Caller::Operator, describe);
+        match answer {
+            Ok(Answer::Interfaces { interfaces, .. }) => interfaces.len(),
+            other => panic!("EC2 doesn't list interfaces: {other:?}"),
+        }
+    }
+
     fn note(&self, sandbox: &Sandbox<'_>, verb: &str, call: &Invocation) {
         let what = format!("{verb} {}", sandbox.spec().name);
         self.evidence.call(sandbox.node().name(), &what, call);
@@ -258,7 +286,10 @@ impl Stage {
         let folder = self.evidence.folder().display();
         eprintln!("--- the last lines of {folder}/timeline.txt:\n{tail}\n---");
         if self.watchdog.barked.load(Ordering::Relaxed) {
-            eprintln!("the watchdog ended this scene after {LIFE:?}");
+            eprintln!(
+                "the watchdog ended this scene after {:?}",
+                self.watchdog.life
+            );
         }
         for node in self.nodes() {
             eprintln!("{}: nsenter -t {} -a", node.node.name(), node.node.init());
@@ -330,18 +361,19 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 
 /// Kills the nodes of a scene that lives too long: whatever the test waits for then fails.
 struct Watchdog {
+    life: Duration,
     stop: Option<Sender<()>>,
     barked: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watchdog {
-    fn start(holders: Vec<u32>) -> Self {
+    fn start(holders: Vec<u32>, life: Duration) -> Self {
         let (stop, stopped) = channel();
         let barked = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&barked);
         let watch = move || {
-            if stopped.recv_timeout(LIFE) == Err(RecvTimeoutError::Timeout) {
+            if stopped.recv_timeout(life) == Err(RecvTimeoutError::Timeout) {
                 told.store(true, Ordering::Relaxed);
                 let pids = holders.iter().filter_map(|pid| i32::try_from(*pid).ok());
                 for pid in pids {
@@ -354,6 +386,7 @@ impl Watchdog {
             .name("watchdog".into())
             .spawn(watch);
         Self {
+            life,
             stop: Some(stop),
             barked,
             thread: Some(thread.expect("a thread can be started")),

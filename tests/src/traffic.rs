@@ -2,7 +2,8 @@
 //! Must not: decide which packets should arrive.
 
 use lab::fabric::counters::Echoes;
-use lab::ping::{Ping, Pinged};
+use lab::namespace::Namespaces;
+use lab::ping::{Ping, Pinged, ping as ping_from};
 use lab::runtime::pod::Pod;
 use lab::scene::Scene;
 use std::net::Ipv4Addr;
@@ -62,18 +63,46 @@ pub fn delivered(scene: &Scene, from: Ipv4Addr, to: Ipv4Addr) -> Echoes {
         .unwrap_or_default()
 }
 
-/// Pings each pair without a pause while `work` runs; every echo must be answered. Returns what `work` returned and how
-/// many echoes there were.
+/// Echoes from one place to another without a pause.
+#[derive(Debug, Clone, Copy)]
+pub struct Stream<'a> {
+    /// The namespaces they leave from.
+    pub from: &'a Namespaces,
+    /// The address they leave with, for messages.
+    pub address: Ipv4Addr,
+    /// Whom they are for.
+    pub target: Ipv4Addr,
+}
+
+/// [`unbroken`] between pods and addresses.
 ///
 /// # Panics
 /// When an echo is lost.
 #[track_caller]
 pub fn undisturbed<T>(pairs: &[(&Pod<'_>, Ipv4Addr)], work: impl FnOnce() -> T) -> (T, u32) {
+    let streams: Vec<Stream<'_>> = pairs
+        .iter()
+        .map(|(pod, target)| Stream {
+            from: pod.namespaces(),
+            address: pod.address,
+            target: *target,
+        })
+        .collect();
+    unbroken(&streams, work)
+}
+
+/// Pings along each stream without a pause while `work` runs; every echo must be answered. Returns what `work` returned
+/// and how many echoes there were.
+///
+/// # Panics
+/// When an echo is lost.
+#[track_caller]
+pub fn unbroken<T>(streams: &[Stream<'_>], work: impl FnOnce() -> T) -> (T, u32) {
     let over = AtomicBool::new(false);
     let (result, counts) = std::thread::scope(|scope| {
-        let streams: Vec<_> = pairs
+        let streams: Vec<_> = streams
             .iter()
-            .map(|(pod, target)| scope.spawn(|| stream(pod, *target, &over)))
+            .map(|stream| scope.spawn(|| go_on(*stream, &over)))
             .collect();
         // The streams must end when the work fails, or its panic would wait for them for ever.
         let ending = Ending(&over);
@@ -85,11 +114,13 @@ pub fn undisturbed<T>(pairs: &[(&Pod<'_>, Ipv4Addr)], work: impl FnOnce() -> T) 
             .collect();
         (result, counts)
     });
-    for ((pod, target), (sent, lost)) in pairs.iter().zip(&counts) {
+    for (stream, (sent, lost)) in streams.iter().zip(&counts) {
+        let Stream {
+            address, target, ..
+        } = stream;
         assert!(
             *sent > 0 && *lost == 0,
-            "{} -> {target}: {lost} of {sent} echoes lost",
-            pod.address
+            "{address} -> {target}: {lost} of {sent} echoes lost"
         );
     }
     (result, counts.iter().map(|(sent, _)| sent).sum())
@@ -103,13 +134,20 @@ impl Drop for Ending<'_> {
     }
 }
 
-fn stream(pod: &Pod<'_>, target: Ipv4Addr, over: &AtomicBool) -> (u32, u32) {
+fn go_on(stream: Stream<'_>, over: &AtomicBool) -> (u32, u32) {
+    let question = Ping {
+        target: stream.target,
+        source: None,
+        count: 1,
+        timeout: ANSWER,
+    };
     let (mut sent, mut lost) = (0, 0);
     // At least one more after the end: what the work did last must not have hurt either.
     let mut last = false;
     while !last {
         last = over.load(Ordering::Relaxed);
-        let pinged = ping(pod, target, 1, ANSWER);
+        let pinged = ping_from(stream.from, question)
+            .unwrap_or_else(|error| panic!("{} -> {}: {error}", stream.address, stream.target));
         sent += 1;
         lost += u32::from(!pinged.all_arrived());
         std::thread::park_timeout(PACE);

@@ -5,11 +5,16 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod command;
+pub mod containerd;
+pub mod cri;
 pub mod doors;
 pub mod ec2;
 pub mod fabric;
 mod http;
+pub mod image;
 pub mod imds;
+pub mod kubelet;
+pub mod manifest;
 pub mod namespace;
 pub mod node;
 pub mod outside;

@@ -1,6 +1,7 @@
 //! Folders of labs: a running lab holds a lock in its own; what a killed one left is removed by the next that starts.
 //! Driven by `scene` and `vpc-lab`. Must not: touch a lab whose lock is held.
 
+use crate::containerd::control_groups;
 use crate::process::ProcessId;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -55,6 +56,14 @@ impl Folder {
         &self.path
     }
 
+    /// Its name, which no other lab on the machine has while it runs.
+    pub fn name(&self) -> &str {
+        self.path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+    }
+
     /// Leaves the folder in place when this value is dropped: it is evidence, until the next lab starts.
     pub fn keep(&mut self) {
         self.kept = true;
@@ -73,6 +82,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        control_groups::remove(self.name());
         if self.kept {
             return;
         }
@@ -122,6 +132,9 @@ fn reap_all(root: &Path) -> Result<Vec<PathBuf>, FolderError> {
             let _ = i32::try_from(process.pid).map(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL));
         }
         fs::remove_dir_all(folder).map_err(failed("remove", folder))?;
+        if let Some(name) = folder.file_name().and_then(|name| name.to_str()) {
+            control_groups::remove(name);
+        }
     }
     Ok(dead)
 }

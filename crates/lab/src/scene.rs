@@ -192,6 +192,16 @@ impl Scene {
         self.folder.path()
     }
 
+    /// What tells this scene from all others on the machine: the name of its folder.
+    pub fn key(&self) -> &str {
+        self.folder.name()
+    }
+
+    /// The `vpc-lab` program, which is process 1 of every node.
+    pub fn lab_program(&self) -> &Path {
+        &self.boot.program
+    }
+
     /// Leaves the folder in place when the scene ends.
     pub fn keep_folder(&mut self) {
         self.folder.keep();

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+use lab::containerd::show_boot_id;
 use lab::node::init::node_init;
 use lab::process::ProcessId;
 use lab::reaper;
@@ -65,6 +66,9 @@ enum Action {
         #[arg(long)]
         name: String,
     },
+    /// Be the hook that lets a container see its node's boot id.
+    #[command(hide = true)]
+    ShowBootId,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -82,6 +86,7 @@ fn main() -> anyhow::Result<()> {
         Action::Status => status(),
         Action::Serve(wanted) => serve(&wanted),
         Action::NodeInit { folder, name } => Ok(node_init(&folder, &name)?),
+        Action::ShowBootId => Ok(show_boot_id()?),
     }
 }
 

@@ -267,7 +267,7 @@ impl SceneBuilder {
 /// What every boot of a node needs.
 #[derive(Debug)]
 pub(super) struct Boot {
-    program: PathBuf,
+    pub(super) program: PathBuf,
     naming: Naming,
 }
 
