@@ -5,6 +5,7 @@
 
 use crate::alone;
 use crate::aws::{AwsEc2, AwsImds};
+use crate::conflist::Conflist;
 use crate::console::Console;
 use crate::daemon::{self, World};
 use crate::host::kernel::HostKernel;
@@ -15,7 +16,6 @@ use anyhow::Context;
 use config::Config;
 use ipam::node::Node;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::Path;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -23,10 +23,7 @@ use tokio::sync::watch;
 /// Runs the daemon until it is told to stop.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut stop = stop_signal()?;
-    let folder = Path::new(rpc::socket::PATH)
-        .parent()
-        .expect("the socket's path is absolute");
-    let paths = Paths::new(folder, &config.process.backing_store);
+    let paths = Paths::new(rpc::socket::folder(), &config.process.backing_store);
     let mut console = Console::start(&config.process);
     let _alone = tokio::select! {
         alone = alone::wait_forever(&paths.lock, &paths.socket, &mut console) => alone,
@@ -60,6 +57,7 @@ fn world(config: &Config, console: Console) -> anyhow::Result<World> {
             snat: config.host.snat,
             excluded: config.host.snat_excluded.clone(),
         },
+        conflist: Conflist::new(&config.install),
     })
 }
 

@@ -2,7 +2,7 @@
 //! wherever the log goes.
 //!
 //! Owns: the wording of these lines and how often they come. Must not: block who says something (lines go to a thread of
-//! their own and are dropped when it is behind), or fail. Driven by: `alone` and `daemon`, until pods are served.
+//! their own and are dropped when it is behind), or fail. Driven by: `init`, `alone` and `daemon`.
 
 use crate::clock;
 use crate::owner::Progress;
@@ -54,12 +54,21 @@ impl Console {
         } else {
             Box::new(io::stdout())
         };
+        Self::speaking("ipamd", out)
+    }
+
+    /// Says lines on standard output, which is the only log there is.
+    pub(crate) fn on_stdout(who: &'static str) -> Self {
+        Self::speaking(who, Box::new(io::stdout()))
+    }
+
+    fn speaking(who: &'static str, out: Box<dyn Write + Send>) -> Self {
         let (console, lines) = Self::channel();
         let last_words = PathBuf::from(TERMINATION_LOG);
         // Without a thread nobody hears anything; the log does, and the node works all the same.
         let _ = std::thread::Builder::new()
             .name("console".into())
-            .spawn(move || speak(&lines, out, &last_words));
+            .spawn(move || speak(who, &lines, out, &last_words));
         console
     }
 
@@ -79,21 +88,31 @@ impl Console {
         );
     }
 
-    /// Says what start-up waits for until it is over.
-    pub(crate) async fn tell_until_served(mut self, mut progress: watch::Receiver<Progress>) {
+    /// Says what is missing when it has been for a while, and goes on being said to.
+    pub(crate) fn lacks_for_long(&mut self, what: &str) {
+        self.say(self.pace.clone().after(clock::boot(), Some(what), PATIENCE));
+    }
+
+    /// Says what start-up waits for until it is over, and then what keeps the node from being ready.
+    pub(crate) async fn tell_forever(
+        mut self,
+        mut progress: watch::Receiver<Progress>,
+        mut troubles: watch::Receiver<Option<String>>,
+    ) {
         loop {
             let seen = progress.borrow_and_update().clone();
+            let trouble = troubles.borrow_and_update().clone();
             if seen.serving || seen.waiting_for.is_some() {
-                let missing = seen.waiting_for.as_deref();
-                self.say(self.pace.clone().after(clock::boot(), missing, PATIENCE));
+                let missing = seen.waiting_for.or(trouble);
+                let due = self.pace.clone();
+                self.say(due.after(clock::boot(), missing.as_deref(), PATIENCE));
             }
-            if seen.serving {
-                return;
-            }
+            let waits = self.pace.is_waiting();
             tokio::select! {
                 biased;
                 changed = progress.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(LOOK) => {}
+                changed = troubles.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(LOOK), if waits => {}
             }
         }
     }
@@ -115,7 +134,7 @@ pub fn leave_last_words(path: &Path, text: &str) {
     let _ = file.and_then(|mut file| file.write_all(text.as_bytes()));
 }
 
-fn speak(lines: &Receiver<Line>, mut out: impl Write, last_words: &Path) {
+fn speak(who: &str, lines: &Receiver<Line>, mut out: impl Write, last_words: &Path) {
     while let Ok(line) = lines.recv() {
         let (text, last) = match line {
             Line::Waiting(what) => {
@@ -124,7 +143,7 @@ fn speak(lines: &Receiver<Line>, mut out: impl Write, last_words: &Path) {
             }
             Line::Served => ("start-up finished, pods are served".into(), String::new()),
         };
-        let _ = writeln!(out, "ipamd: {text}").and_then(|()| out.flush());
+        let _ = writeln!(out, "{who}: {text}").and_then(|()| out.flush());
         leave_last_words(last_words, &last);
     }
 }
@@ -137,6 +156,11 @@ struct Pace {
 }
 
 impl Pace {
+    /// Whether something is missing.
+    fn is_waiting(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// What is missing now; a line when it is due, not before something was missing for `patience`.
     fn after(
         mut self,
@@ -228,7 +252,7 @@ mod tests {
             }
             drop(console);
             let mut out = Vec::new();
-            speak(&heard, &mut out, &message);
+            speak("ipamd", &heard, &mut out, &message);
             String::from_utf8(out).unwrap()
         };
         assert_eq!(speaking(&[waiting("IMDS")]), "ipamd: waiting for IMDS\n");

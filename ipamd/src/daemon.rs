@@ -3,6 +3,7 @@
 //! Owns: the tasks and their channels, the order of the end. Must not: know where its hands reach (they are given to it).
 //! Driven by: `app` with the real world, tests with one of their own.
 
+use crate::conflist::{self, Conflist};
 use crate::console::Console;
 use crate::host::{Host, Kernel};
 use crate::inbox::{Events, inbox};
@@ -49,6 +50,8 @@ pub struct World {
     pub policy_mode: String,
     /// What plugins are told of pods' way out.
     pub way_out: WayOut,
+    /// The network configuration that makes the node ready, and where it belongs.
+    pub conflist: Conflist,
 }
 
 /// Runs `node` until `stop` is over, then answers who still waits. The socket is bound before the first effect; a folder
@@ -69,7 +72,6 @@ pub async fn run(
     let (inbox, events, requests) = inbox(INBOX);
     let (policy_mode, way_out) = (world.policy_mode, world.way_out);
     let api = Api::new(requests, world.identity.subscribe(), policy_mode, way_out);
-    let (health, reporter) = health::service().await;
     let (desired, wanted) = watch::channel(None);
     let host = Host {
         kernel: world.kernel,
@@ -86,6 +88,8 @@ pub async fn run(
         host: desired,
     };
     let (owner, progress) = Owner::new(node, inbox, runners);
+    let (health, tell) = health::service(progress.clone());
+    let (trouble, troubles) = watch::channel(None);
     let (close, closed) = oneshot::channel::<()>();
     let tasks = Tasks {
         server: tokio::spawn(serve(
@@ -97,8 +101,13 @@ pub async fn run(
         owner: tokio::spawn(owner.run()),
         others: vec![
             tokio::spawn(host.run_forever()),
-            tokio::spawn(world.console.tell_until_served(progress.clone())),
-            tokio::spawn(health::watch_forever(reporter, progress, events.clone())),
+            tokio::spawn(world.console.tell_forever(progress.clone(), troubles)),
+            tokio::spawn(conflist::keep_forever(
+                world.conflist,
+                progress.clone(),
+                trouble,
+            )),
+            tokio::spawn(health::watch_forever(tell, progress, events.clone())),
         ],
     };
     tasks.run(events, close, stop).await

@@ -22,6 +22,8 @@ pub struct Progress {
     pub serving: bool,
     /// What start-up waits for; none when it has finished, or will never because the process was told to stop.
     pub waiting_for: Option<String>,
+    /// Whether this process has had an address for a pod in hand, anybody's: pods can be given one on this node.
+    pub addressed: bool,
     /// When the owner last turned.
     pub turned: Instant,
 }
@@ -42,6 +44,7 @@ impl Owner {
         let (progress, receiver) = watch::channel(Progress {
             serving: false,
             waiting_for: None,
+            addressed: false,
             turned: clock::boot(),
         });
         (
@@ -119,6 +122,7 @@ impl Owner {
                 Health::Waiting(what) => Some(what),
                 Health::Serving | Health::Stopping => None,
             },
+            addressed: self.node.has_address(),
             turned: clock::boot(),
         };
         self.progress.send_replace(progress);

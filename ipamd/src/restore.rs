@@ -10,7 +10,7 @@ use model::intent::Intent;
 use std::path::{Path, PathBuf};
 
 /// Which boot of the kernel this is.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+pub(crate) const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Where the daemon's files are.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -84,6 +84,13 @@ impl Imds {
         outcome.unwrap_or(Err(ImdsError::Deadline(deadline)))
     }
 
+    /// The MAC address of the primary ENI, in at most `deadline`: one request, and one for the token.
+    pub async fn fetch_primary_mac(&self, deadline: Duration) -> Result<Mac, ImdsError> {
+        let source = Source(self.client(1));
+        let outcome = tokio::time::timeout(deadline, source.required("mac")).await;
+        outcome.unwrap_or(Err(ImdsError::Deadline(deadline)))
+    }
+
     /// For the role's credentials. These may be asked for twice: without them no call can be made at all.
     pub(crate) fn credentials_client(&self) -> aws_config::imds::Client {
         self.client(2)

@@ -49,7 +49,10 @@ fn line(row: &Variable) -> String {
         "| `{}` | {} | {default} | {} | {}{effect} |\n",
         row.name,
         row.kind.name(),
-        bad(row),
+        match row.fallback {
+            Some(text) => format!("{}: `{text}`", bad(row)),
+            None => bad(row).to_owned(),
+        },
         row.doc
     )
 }

@@ -101,22 +101,19 @@ pub const ENABLE_BANDWIDTH_PLUGIN: Variable = Variable::soft(
     "ENABLE_BANDWIDTH_PLUGIN",
     "false",
     "Chain the bandwidth plugin after this one.",
-)
-.only_default("the bandwidth plugin");
+);
 /// No IPv6 in pods.
 pub const DISABLE_POD_V6: Variable = Variable::soft(
     "DISABLE_POD_V6",
     "false",
     "Chain a plugin that switches IPv6 off in pods.",
-)
-.only_default("switching IPv6 off in pods");
+);
 /// TCP early demultiplexing.
 pub const DISABLE_TCP_EARLY_DEMUX: Variable = Variable::soft(
     "DISABLE_TCP_EARLY_DEMUX",
     "false",
     "Switch TCP early demultiplexing off on the node (kubelet's probes of pods with branch ENIs need it).",
-)
-.only_default("switching TCP early demultiplexing off");
+);
 /// Log of the plugin.
 pub const PLUGIN_LOG_FILE: Variable = Variable::row(
     "AWS_VPC_K8S_PLUGIN_LOG_FILE",
@@ -124,15 +121,13 @@ pub const PLUGIN_LOG_FILE: Variable = Variable::row(
     "/var/log/aws-routed-eni/plugin.log",
     "Log of the plugin; not `stdout`, which carries the plugin's result.",
 )
-.refused()
-.nothing(INSTALLER);
+.refused();
 /// Log level of the plugin.
 pub const PLUGIN_LOG_LEVEL: Variable = Variable::text(
     "AWS_VPC_K8S_PLUGIN_LOG_LEVEL",
     "Debug",
     "Log level of the plugin.",
-)
-.nothing(INSTALLER);
+);
 /// Log of the IPv4 egress plugin.
 pub const EGRESS_V4_LOG_FILE: Variable = Variable::text(
     "AWS_VPC_K8S_EGRESS_V4_PLUGIN_LOG_FILE",
@@ -152,15 +147,13 @@ pub const CNI_BIN_PATH: Variable = Variable::text(
     "HOST_CNI_BIN_PATH",
     "/host/opt/cni/bin",
     "Directory the plugins are installed in.",
-)
-.nothing(INSTALLER);
+);
 /// Where the configuration is installed.
 pub const CNI_CONFDIR_PATH: Variable = Variable::text(
     "HOST_CNI_CONFDIR_PATH",
     "/host/etc/cni/net.d",
     "Directory the network configuration is installed in.",
-)
-.nothing(INSTALLER);
+);
 /// Old switch.
 pub const ENABLE_NFTABLES: Variable = Variable::text(
     "ENABLE_NFTABLES",
@@ -176,8 +169,7 @@ pub const CONFIGURE_RPFILTER: Variable = Variable::text(
 )
 .nothing(OLD);
 
-const INSTALLER: &str = "it is for the installer of plugins and network configuration, which is not built yet: the \
-                         daemon installs neither";
+const INSTALLER: &str = "it is for the egress plugin, which is not built yet and is not installed";
 const OLD: &str = "upstream does not read it any more either";
 
 /// All rows, in the order of the reference page.

@@ -16,4 +16,4 @@ pub mod process;
 pub mod resolve;
 pub mod variable;
 
-pub use resolve::{Config, Fallback, HostSettings, Refused, resolve};
+pub use resolve::{Config, Fallback, HostSettings, InstallSettings, Refused, resolve};

@@ -10,7 +10,8 @@ pub const LOG_LEVEL: Variable = Variable::row(
     Kind::Word(&["debug", "info", "warn", "error", "fatal"]),
     "info",
     "Least level that is logged, in any letter case; `fatal` is `error`. Upstream's default is `debug`.",
-);
+)
+.falls_back_to("debug");
 /// Log destination.
 pub const LOG_FILE: Variable = Variable::text(
     "AWS_VPC_K8S_CNI_LOG_FILE",

@@ -8,6 +8,7 @@ use ipnetwork::Ipv4Network;
 use model::settings::{Mode, NodeSettings, RandomizeSnat, Snat, WarmTargets};
 use model::time::Duration;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Everything the daemon is configured with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Config {
     pub host: HostSettings,
     /// For the process.
     pub process: ProcessSettings,
+    /// For what is installed on the node.
+    pub install: InstallSettings,
 }
 
 /// What the host's network is configured with.
@@ -39,6 +42,31 @@ pub struct HostSettings {
     pub external_services: Vec<Ipv4Network>,
     /// `AWS_VPC_K8S_CNI_VETHPREFIX`, 1 to 4 characters.
     pub veth_prefix: String,
+}
+
+/// What is installed on the node: plugins, sysctls, the network configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstallSettings {
+    /// `HOST_CNI_BIN_PATH`.
+    pub plugins: PathBuf,
+    /// `HOST_CNI_CONFDIR_PATH`.
+    pub configurations: PathBuf,
+    /// `AWS_VPC_K8S_CNI_VETHPREFIX`.
+    pub veth_prefix: String,
+    /// MTU of pods' links.
+    pub mtu: u32,
+    /// `POD_SECURITY_GROUP_ENFORCING_MODE`.
+    pub security_group_mode: String,
+    /// `AWS_VPC_K8S_PLUGIN_LOG_FILE`.
+    pub plugin_log_file: String,
+    /// `AWS_VPC_K8S_PLUGIN_LOG_LEVEL`.
+    pub plugin_log_level: String,
+    /// `ENABLE_BANDWIDTH_PLUGIN`.
+    pub bandwidth: bool,
+    /// `DISABLE_POD_V6`.
+    pub without_ipv6: bool,
+    /// Unless `DISABLE_TCP_EARLY_DEMUX`.
+    pub tcp_early_demux: bool,
 }
 
 /// A value that was replaced by another one.
@@ -118,8 +146,9 @@ impl Reader<'_> {
                 row.default_value()
             }
             Err(why) => {
-                self.fall_back(row, row.default.to_owned(), why);
-                row.default_value()
+                let used = row.fallback(raw);
+                self.fall_back(row, used.to_owned(), why);
+                row.read(used)
             }
         };
         if let Effect::OnlyDefault(what) = row.effect
@@ -200,6 +229,7 @@ impl Reader<'_> {
             node: self.node(),
             host: self.host(),
             process: self.process(),
+            install: self.install(),
         }
     }
 
@@ -258,6 +288,23 @@ impl Reader<'_> {
             backing_store: self.text(&eni::BACKING_STORE).into(),
             my_node_name: self.text(&cluster::MY_NODE_NAME).to_owned(),
             policy_mode: self.policy_mode(),
+        }
+    }
+
+    fn install(&self) -> InstallSettings {
+        InstallSettings {
+            plugins: self.text(&host::CNI_BIN_PATH).into(),
+            configurations: self.text(&host::CNI_CONFDIR_PATH).into(),
+            veth_prefix: self.text(&host::VETH_PREFIX).to_owned(),
+            mtu: self.number(&host::ENI_MTU),
+            security_group_mode: self
+                .text(&eni::POD_SECURITY_GROUP_ENFORCING_MODE)
+                .to_owned(),
+            plugin_log_file: self.text(&host::PLUGIN_LOG_FILE).to_owned(),
+            plugin_log_level: self.text(&host::PLUGIN_LOG_LEVEL).to_owned(),
+            bandwidth: self.switch(&host::ENABLE_BANDWIDTH_PLUGIN),
+            without_ipv6: self.switch(&host::DISABLE_POD_V6),
+            tcp_early_demux: !self.switch(&host::DISABLE_TCP_EARLY_DEMUX),
         }
     }
 

@@ -12,6 +12,8 @@ pub struct Variable {
     pub default: &'static str,
     /// What a value that cannot be read does.
     pub on_bad: OnBad,
+    /// Text used for a value that cannot be read, unless that is empty; the default when there is none.
+    pub fallback: Option<&'static str>,
     /// What a value that can be read does.
     pub effect: Effect,
     /// What it is for, in one or two sentences of Markdown.
@@ -106,6 +108,7 @@ impl Variable {
             kind,
             default,
             on_bad: OnBad::Fallback,
+            fallback: None,
             effect: Effect::Obeyed,
             doc,
         }
@@ -115,6 +118,14 @@ impl Variable {
     pub const fn refused(self) -> Self {
         Self {
             on_bad: OnBad::Refused,
+            ..self
+        }
+    }
+
+    /// The same row, but a bad value that is not empty is taken for this text.
+    pub const fn falls_back_to(self, text: &'static str) -> Self {
+        Self {
+            fallback: Some(text),
             ..self
         }
     }
@@ -137,9 +148,22 @@ impl Variable {
 
     /// The default as a value.
     pub fn default_value(&self) -> Value {
+        self.read(self.default)
+    }
+
+    /// What a bad value is taken for; an empty one always for the default.
+    pub fn fallback(&self, raw: Option<&str>) -> &'static str {
+        match (self.fallback, raw) {
+            (Some(text), Some(bad)) if !bad.is_empty() => text,
+            _ => self.default,
+        }
+    }
+
+    /// The value of a text from the table.
+    pub fn read(&self, text: &'static str) -> Value {
         self.kind
-            .parse(self.default)
-            .expect("every default parses, a test goes through all rows")
+            .parse(text)
+            .expect("defaults and fallbacks parse, a test goes through all rows")
     }
 
     /// Reads `raw`; the error says what a good value looks like.

@@ -82,6 +82,12 @@ impl Node {
         self.world.metadata.as_ref()
     }
 
+    /// Whether an address for a pod, of whatever state, is on an ENI that pods can use.
+    pub fn has_address(&self) -> bool {
+        let mut usable = self.pool.enis().filter(|eni| eni.state == EniState::Usable);
+        usable.any(|eni| self.pool.addresses(&eni.id).next().is_some())
+    }
+
     /// A snapshot.
     pub fn view(&self, now: Instant) -> View {
         let enis = self.pool.enis().map(|eni| EniView {

@@ -76,6 +76,7 @@ fn every_default_parses_and_no_name_is_listed_twice() {
             row.name
         );
         let _ = row.default_value();
+        let _ = row.read(row.fallback(Some("bad")));
         names.push(row.name);
     }
     let count = names.len();
@@ -112,6 +113,49 @@ fn an_empty_environment_gives_the_defaults() {
             policy_mode: String::new(),
         }
     );
+}
+
+#[test]
+fn what_is_installed_on_the_node_is_asked_for_by_upstreams_variables() {
+    let install = |pairs: &[(&str, &str)]| resolve(&map(pairs)).unwrap().0.install;
+    let defaults = InstallSettings {
+        plugins: "/host/opt/cni/bin".into(),
+        configurations: "/host/etc/cni/net.d".into(),
+        veth_prefix: "eni".to_owned(),
+        mtu: 9001,
+        security_group_mode: "strict".to_owned(),
+        plugin_log_file: "/var/log/aws-routed-eni/plugin.log".to_owned(),
+        plugin_log_level: "Debug".to_owned(),
+        bandwidth: false,
+        without_ipv6: false,
+        tcp_early_demux: true,
+    };
+    assert_eq!(install(&[]), defaults);
+    let others = InstallSettings {
+        plugins: "/a".into(),
+        configurations: "/b".into(),
+        veth_prefix: "pod".to_owned(),
+        mtu: 1500,
+        security_group_mode: "standard".to_owned(),
+        plugin_log_file: "stderr".to_owned(),
+        plugin_log_level: "INFO".to_owned(),
+        bandwidth: true,
+        without_ipv6: true,
+        tcp_early_demux: false,
+    };
+    let asked = [
+        ("HOST_CNI_BIN_PATH", "/a"),
+        ("HOST_CNI_CONFDIR_PATH", "/b"),
+        ("AWS_VPC_K8S_CNI_VETHPREFIX", "pod"),
+        ("AWS_VPC_ENI_MTU", "1500"),
+        ("POD_SECURITY_GROUP_ENFORCING_MODE", "standard"),
+        ("AWS_VPC_K8S_PLUGIN_LOG_FILE", "stderr"),
+        ("AWS_VPC_K8S_PLUGIN_LOG_LEVEL", "INFO"),
+        ("ENABLE_BANDWIDTH_PLUGIN", "true"),
+        ("DISABLE_POD_V6", "true"),
+        ("DISABLE_TCP_EARLY_DEMUX", "true"),
+    ];
+    assert_eq!(install(&asked), others);
 }
 
 #[test]
@@ -270,6 +314,18 @@ fn values_that_upstream_tolerates_fall_back_and_are_reported() {
         );
     }
     assert_eq!(fallbacks(&[("AWS_VPC_K8S_CNI_EXTERNALSNAT", "")]), [""; 0]);
+    let word = "AWS_VPC_K8S_CNI_LOGLEVEL";
+    assert_eq!(
+        fallbacks(&[(word, "loud")]),
+        [format!(
+            "{word}=loud: want one of debug, info, warn, error, fatal; using \"debug\""
+        )]
+    );
+    let level = |text| resolve(&map(&[(word, text)])).unwrap().0.process.log_level;
+    assert_eq!(
+        (level("loud"), level("")),
+        (LogLevel::Debug, LogLevel::Info)
+    );
 }
 
 #[test]
@@ -378,9 +434,6 @@ fn what_is_not_built_is_refused_by_name() {
         ("DISABLE_LEAKED_ENI_CLEANUP", "true"),
         ("ANNOTATE_POD_IP", "true"),
         ("ENABLE_V6_EGRESS", "true"),
-        ("ENABLE_BANDWIDTH_PLUGIN", "true"),
-        ("DISABLE_POD_V6", "true"),
-        ("DISABLE_TCP_EARLY_DEMUX", "true"),
         ("POD_MTU", "1400"),
     ] {
         let refused = refusals(&[(name, value)]);
