@@ -81,7 +81,7 @@ fn a_daemon_that_dies_is_missed_by_nobody() {
         "the node has a network throughout"
     );
     assert_eq!(daemons[0].state().restarts, 2);
-    cluster.holds_exactly(0, &[&a]);
+    cluster.holds_exactly_after_a_sweep(0, &[&a]);
 }
 
 #[test]
@@ -101,8 +101,5 @@ fn stop_succeeds_while_the_daemon_is_down() {
     assert!(ready, "the conflist stays without the daemon: {why}");
     let _daemon = cluster.deploy(0, e2e::cluster::Release::This, &[]);
     // The new daemon frees by itself what nobody could tell the old one: the links are gone.
-    eventually("the addresses are free", Duration::from_secs(200), || {
-        let held = cluster.held(0);
-        if held.is_empty() { Ok(()) } else { Err(held) }
-    });
+    cluster.holds_exactly_after_a_sweep(0, &[]);
 }

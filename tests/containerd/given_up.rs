@@ -12,8 +12,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-/// A t3.nano has two ENIs of one pod each. What a pod leaves can be used after this.
-const COOLDOWN: (&str, &str) = ("IP_COOLDOWN_PERIOD", "8");
+/// A t3.nano has two ENIs of one pod each. What a pod leaves can be used after eight seconds.
+const VARIABLES: [(&str, &str); 2] = [
+    ("IP_COOLDOWN_PERIOD", "8"),
+    ("AWS_VPC_K8S_CNI_LOGLEVEL", "DEBUG"),
+];
 
 /// A full node of which one address cools: an ADD waits for it.
 struct Full {
@@ -24,7 +27,7 @@ struct Full {
 
 impl Full {
     fn new(test: &str) -> Self {
-        let (cluster, mut daemons) = Cluster::ready(test, &["t3.nano"], &[COOLDOWN]);
+        let (cluster, mut daemons) = Cluster::ready(test, &["t3.nano"], &VARIABLES);
         let [stays, goes] = ["stays", "goes"].map(|name| cluster.run(0, &PodRequest::new(name)));
         cluster.holds_exactly(0, &[&stays, &goes]);
         cluster.delete(&goes);
@@ -35,14 +38,30 @@ impl Full {
         }
     }
 
-    /// The plugin that waits: its number outside the node, its environment.
+    /// The plugin whose ADD waits at the daemon: its number outside the node, its environment.
     #[track_caller]
     fn waiting(&self) -> (u32, BTreeMap<String, String>) {
-        eventually("a plugin waits", READY_LIMIT, || {
-            let found = plugins(&self.cluster).into_iter().find(|(_, environment)| {
+        let log = self
+            .cluster
+            .stage()
+            .node(0)
+            .folder()
+            .join("var-log/aws-routed-eni/ipamd.log");
+        eventually("an ADD waits", READY_LIMIT, || {
+            let adding = plugins(&self.cluster).into_iter().find(|(_, environment)| {
                 environment.get("CNI_COMMAND").map(String::as_str) == Some("ADD")
             });
-            found.ok_or("none")
+            let (pid, environment) = adding.ok_or("no plugin")?;
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            let id = &environment["CNI_CONTAINERID"];
+            let arrived = text
+                .lines()
+                .any(|line| line.contains("ADD received") && line.contains(id));
+            if arrived {
+                Ok((pid, environment))
+            } else {
+                Err("the daemon has not seen it")
+            }
         })
     }
 
@@ -122,7 +141,7 @@ fn a_plugin_that_is_killed_after_the_answer_leaves_nothing() {
     let log = full.cluster.stage().evidence().folder().join("cut");
     let cut = Cut {
         kind: Kind {
-            call: "sendmsg".to_owned(),
+            call: "sendto".to_owned(),
             path: None,
         },
         nth: 1,

@@ -64,7 +64,7 @@ fn replacing_the_daemon_every_three_seconds_fails_no_sandbox() {
         Vec::<String>::new(),
         "the node has a network throughout"
     );
-    cluster.holds_exactly(0, &[&a]);
+    cluster.holds_exactly_after_a_sweep(0, &[&a]);
 }
 
 /// Deletes the pod and runs the next one, as a DaemonSet without surge does.

@@ -58,7 +58,7 @@ fn another_release_and_back_with_a_slow_pull_fails_no_sandbox() {
         Vec::<String>::new(),
         "the node has a network throughout"
     );
-    cluster.holds_exactly(0, &[&a]);
+    cluster.holds_exactly_after_a_sweep(0, &[&a]);
 }
 
 /// Ends the daemon, and starts the other release when its image is there. Meanwhile a pod is made and another ends.

@@ -23,6 +23,8 @@ use std::time::Duration;
 
 /// How long a node may take to have a network, on a loaded machine.
 pub const READY_LIMIT: Duration = Duration::from_secs(60);
+/// Ninety seconds of an ADD's life, sixty more, two looks and a loaded machine.
+const SWEEP_LIMIT: Duration = Duration::from_secs(240);
 /// How long an answer of the runtime may take when it is only asked how it is.
 pub const STATUS_LIMIT: Duration = Duration::from_secs(10);
 
@@ -51,7 +53,8 @@ impl Cluster {
                 .fold(scene, |scene, (kind, subnet)| scene.node(kind, subnet))
         });
         let manifest = Manifest::of_repository(&repository()).expect("the manifest is one");
-        let kubelet = |index| match Kubelet::start(&stage, index, &images.all()) {
+        let first = [&images.pause, images.of(Release::This)];
+        let kubelet = |index| match Kubelet::start(&stage, index, &first) {
             Ok(kubelet) => kubelet,
             Err(error) => panic!("start a kubelet: {}", with_causes(&error)),
         };
@@ -67,7 +70,7 @@ impl Cluster {
     /// The same with the DaemonSet on every node, each of which has a network for pods.
     #[track_caller]
     pub fn ready(test: &str, types: &[&str], extra: &[(&str, &str)]) -> (Self, Vec<DaemonPod>) {
-        let cluster = Self::new(test, types, Duration::from_secs(300));
+        let cluster = Self::new(test, types, Duration::from_secs(480));
         let pods: Vec<_> = (0..types.len())
             .map(|index| cluster.deploy(index, Release::This, extra))
             .collect();
@@ -110,11 +113,14 @@ impl Cluster {
         release: Release,
         extra: &[(&str, &str)],
     ) -> Result<DaemonPod, KubeletError> {
-        let image = &images().of(release).name;
+        let image = images().of(release);
+        if release == Release::Next {
+            self.kubelets[index].load(image)?;
+        }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let wanted = Wanted {
             set: &self.manifest.daemon_set,
-            image,
+            image: &image.name,
             number,
             extra,
         };
@@ -191,18 +197,26 @@ impl Cluster {
     /// Waits until these sandboxes, and nobody else, hold addresses on a node.
     #[track_caller]
     pub fn holds_exactly(&self, index: usize, sandboxes: &[&Sandbox]) {
+        self.comes_to_hold(index, sandboxes, READY_LIMIT);
+    }
+
+    /// The same when DELs may have come while the daemon was down: it looks twice for the links of allocations that are
+    /// older than any ADD can wait.
+    #[track_caller]
+    pub fn holds_exactly_after_a_sweep(&self, index: usize, sandboxes: &[&Sandbox]) {
+        self.comes_to_hold(index, sandboxes, SWEEP_LIMIT);
+    }
+
+    #[track_caller]
+    fn comes_to_hold(&self, index: usize, sandboxes: &[&Sandbox], within: Duration) {
         let wanted: BTreeMap<String, Ipv4Addr> = sandboxes
             .iter()
             .map(|sandbox| (sandbox.id.clone(), sandbox.ip()))
             .collect();
-        eventually(
-            "as many held addresses as live sandboxes",
-            READY_LIMIT,
-            || {
-                let held = self.held(index);
-                if held == wanted { Ok(()) } else { Err(held) }
-            },
-        );
+        eventually("as many held addresses as live sandboxes", within, || {
+            let held = self.held(index);
+            if held == wanted { Ok(()) } else { Err(held) }
+        });
     }
 }
 

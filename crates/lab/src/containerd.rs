@@ -12,6 +12,7 @@ pub use boot_id::{HookError, show_boot_id};
 
 use crate::cri::{Cri, CriError};
 use crate::image::Archive;
+use crate::namespace::{EnterError, Namespaces};
 use crate::node::{Node, NodeError, Program};
 use crate::scene::Scene;
 use crate::task::Task;
@@ -63,6 +64,9 @@ pub enum ContainerdError {
         #[source]
         source: CriError,
     },
+    /// The node could not be entered.
+    #[error("enter the node")]
+    Enter(#[from] EnterError),
     /// An image could not be loaded.
     #[error("load image {name} on {node}")]
     Load {
@@ -143,14 +147,19 @@ impl Containerd {
         let _ = self.task.wait();
     }
 
-    /// Makes an image known to it.
-    pub fn load(&self, node: &Node, archive: &Archive) -> Result<(), ContainerdError> {
+    /// Makes an image known to it; `node` is its name, for messages.
+    pub fn load(
+        &self,
+        namespaces: &Namespaces,
+        node: &str,
+        archive: &Archive,
+    ) -> Result<(), ContainerdError> {
         let path = archive.path.to_string_lossy();
         let command = ["ctr", "--namespace", "k8s.io", "image", "import", &*path];
-        let said = node.run(|| crate::command::run(&command, ""))?;
+        let said = namespaces.run(|| crate::command::run(&command, ""))?;
         said.map(drop).map_err(|source| ContainerdError::Load {
             name: archive.name.clone(),
-            node: node.name().to_owned(),
+            node: node.to_owned(),
             source,
         })
     }

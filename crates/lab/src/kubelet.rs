@@ -105,7 +105,7 @@ impl Kubelet {
         let node = scene.node(index);
         let containerd = Containerd::start(scene, index)?;
         for image in images {
-            containerd.load(node, image)?;
+            containerd.load(node.namespaces(), node.name(), image)?;
         }
         let group = format!("{}/{}", control_groups::parent(scene.key()), node.name());
         let environment = scene
@@ -130,6 +130,14 @@ impl Kubelet {
     /// The node's name.
     pub fn node(&self) -> &str {
         &self.node
+    }
+
+    /// Loads one more image.
+    pub fn load(&self, image: &Archive) -> Result<(), KubeletError> {
+        match &self.containerd {
+            Some(containerd) => Ok(containerd.load(&self.namespaces, &self.node, image)?),
+            None => Ok(()),
+        }
     }
 
     /// Ends the container runtime by a signal and starts it again; its containers go on.

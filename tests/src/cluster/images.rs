@@ -22,17 +22,13 @@ pub enum Release {
 /// Archives on disk.
 #[derive(Debug, Clone)]
 pub struct Images {
-    pause: Archive,
+    /// A sandbox's process 1.
+    pub pause: Archive,
     this: Archive,
     next: Archive,
 }
 
 impl Images {
-    /// Everything a node needs.
-    pub fn all(&self) -> Vec<&Archive> {
-        vec![&self.pause, &self.this, &self.next]
-    }
-
     /// A release's image.
     pub fn of(&self, release: Release) -> &Archive {
         match release {

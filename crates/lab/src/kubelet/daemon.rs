@@ -223,7 +223,14 @@ impl<'a> Pod<'a> {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let extra = kubelet.environment.iter().cloned().chain(given).collect();
-        let config = request.config(&kubelet.control_group);
+        let mut config = request.config(&kubelet.control_group);
+        let context = config
+            .linux
+            .as_mut()
+            .and_then(|linux| linux.security_context.as_mut());
+        if let Some(context) = context {
+            context.privileged = has_privileged(spec);
+        }
         Ok(Self {
             name,
             namespace,
@@ -293,6 +300,19 @@ impl<'a> Pod<'a> {
             std::thread::park_timeout(LOOK);
         }
     }
+}
+
+/// A sandbox must have what any container of it has.
+fn has_privileged(spec: &PodSpec) -> bool {
+    let all = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers);
+    let contexts = all.filter_map(|container| container.security_context.as_ref());
+    contexts
+        .into_iter()
+        .any(|context| context.privileged == Some(true))
 }
 
 fn make_file(path: &str) -> std::io::Result<()> {
