@@ -19,7 +19,7 @@ const MUTE_LATER: usize = 2;
 fn swallow_ec2(cluster: &Cluster, node: usize) {
     let (address, port) = (EC2.ip(), EC2.port());
     let rules = format!(
-        "table ip cut {{ chain out {{ type filter hook output priority 0; ip daddr {address} tcp dport {port} drop }} }}"
+        "table ip cut {{ chain out {{ type filter hook output priority 0; ip daddr {address} tcp dport {port} drop; }} }}"
     );
     let run = || lab::command::run(&["nft", "-f", "-"], &rules);
     cluster.stage().node(node).run(run).unwrap().unwrap();

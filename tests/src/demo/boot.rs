@@ -77,7 +77,11 @@ pub fn start_daemon(
     index: usize,
     (daemon, extra): (&Path, &[(&str, &str)]),
 ) -> anyhow::Result<Task> {
-    let mut environment = vec![("AWS_VPC_K8S_CNI_LOG_FILE", "stdout")];
+    // Beside the configuration that was installed, which chains no other plugin.
+    let mut environment = vec![
+        ("AWS_VPC_K8S_CNI_LOG_FILE", "stdout"),
+        ("HOST_CNI_CONFDIR_PATH", "/var/lib/cni"),
+    ];
     environment.extend(extra);
     Ok(scene.spawn(index, daemon, &environment)?)
 }
