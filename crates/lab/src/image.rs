@@ -66,15 +66,24 @@ struct Start {
     labels: Vec<(String, String)>,
 }
 
-/// Builds the image into a file. Needs root and Debian's packages nftables, ca-certificates and
-/// containernetworking-plugins.
+/// Builds the image into a file. Needs root and the Debian packages that the Dockerfile installs.
 pub fn build(recipe: &Recipe<'_>, into: &Path) -> Result<Archive, ImageError> {
+    let root = into.with_extension("root");
+    let start = assemble_and_start(recipe, &root)?;
+    write(recipe.name, &root, &start, into)
+}
+
+/// Only the image's root file system, in a directory that is made anew.
+pub fn assemble(recipe: &Recipe<'_>, root: &Path) -> Result<(), ImageError> {
+    assemble_and_start(recipe, root).map(drop)
+}
+
+fn assemble_and_start(recipe: &Recipe<'_>, root: &Path) -> Result<Start, ImageError> {
     let path = recipe.repository.join("Dockerfile");
     let text = fs::read_to_string(&path).map_err(file("read", &path))?;
     let Dockerfile { assemble, start } = Dockerfile::parse(&text)?;
-    let root = into.with_extension("root");
-    remove(&root)?;
-    let step = assemble.for_directories(recipe.repository, recipe.programs, &root);
+    remove(root)?;
+    let step = assemble.for_directories(recipe.repository, recipe.programs, root);
     let words: Vec<&str> = step.iter().map(String::as_str).collect();
     command::run(&words, "").map_err(ImageError::Assemble)?;
     if let Some(marker) = recipe.marker {
@@ -82,7 +91,7 @@ pub fn build(recipe: &Recipe<'_>, into: &Path) -> Result<Archive, ImageError> {
             mark(&root.join(program), marker)?;
         }
     }
-    write(recipe.name, &root, &start, into)
+    Ok(start)
 }
 
 /// An image of one static program.

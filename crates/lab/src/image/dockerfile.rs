@@ -8,13 +8,25 @@ use std::path::Path;
 /// The last stage has this for a base: nothing.
 const NOTHING: &str = "scratch";
 /// Where the stage before it leaves the root.
-const ROOT: &str = "/root";
+const ROOT: &str = "/image";
 /// Where it has the programs.
 const PROGRAMS: &str = "/programs";
 /// Where it has the sources.
 const SOURCE: &str = "/source";
 /// The only thing that makes the root.
 const ASSEMBLE: &str = "/source/deploy/image/assemble";
+/// What the sources' part of that stage is made by; the tests have the packages by `.ci/tools`.
+const PACKAGES: &str = "apt-get update && apt-get install -y --no-install-recommends ";
+/// No other instruction may stand anywhere.
+const KNOWN: [&str; 7] = [
+    "FROM",
+    "RUN",
+    "COPY",
+    "ENV",
+    "LABEL",
+    "WORKDIR",
+    "ENTRYPOINT",
+];
 
 /// What the Dockerfile has that this is not prepared for.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -77,6 +89,9 @@ impl Dockerfile {
     pub(super) fn parse(text: &str) -> Result<Self, DockerfileError> {
         let mut stages: Vec<(Instruction, Vec<Instruction>)> = Vec::new();
         for instruction in instructions(text) {
+            if !KNOWN.contains(&instruction.name.as_str()) {
+                return Err(instruction.refuse("not known"));
+            }
             match (instruction.name.as_str(), stages.last_mut()) {
                 ("FROM", _) => stages.push((instruction, Vec::new())),
                 (_, Some((_, stage))) => stage.push(instruction),
@@ -90,7 +105,7 @@ impl Dockerfile {
             why,
             text: String::new(),
         };
-        let (Some((from, last)), Some((_, root))) = (stages.pop(), stages.pop()) else {
+        let (Some((from, last)), Some((debian, root))) = (stages.pop(), stages.pop()) else {
             return Err(whole(
                 "want a stage that assembles the root and one that is the image",
             ));
@@ -98,25 +113,46 @@ impl Dockerfile {
         if from.rest != NOTHING {
             return Err(from.refuse("the image must be made from nothing"));
         }
+        if !debian.rest.ends_with(" AS root") {
+            return Err(debian.refuse("the stage before the image must be named root"));
+        }
         let start = start(&last)?;
-        let assemble = root
-            .iter()
-            .filter(|one| one.name == "RUN" && one.rest.starts_with(ASSEMBLE));
-        let steps: Vec<_> = assemble.collect();
-        match steps.as_slice() {
-            [step] if root.last().is_some_and(|last| last.line == step.line) => {
-                let words = step.rest.split_whitespace().map(str::to_owned).collect();
-                Ok(Self {
-                    assemble: Assemble(words),
-                    start,
-                })
-            }
-            [step, ..] => {
-                Err(step.refuse("assembling the root must be the last step of its stage"))
-            }
-            [] => Err(whole("no step assembles the root")),
+        match assemble(&root)? {
+            Some(assemble) => Ok(Self { assemble, start }),
+            None => Err(whole("no step assembles the root")),
         }
     }
+}
+
+/// The stage before the last has packages, the programs and files of the sources at their own places, and nothing else:
+/// then the script makes of them what it makes of the sources anywhere.
+fn assemble(stage: &[Instruction]) -> Result<Option<Assemble>, DockerfileError> {
+    let mut found = None;
+    for instruction in stage {
+        let rest = instruction.rest.as_str();
+        if found.is_some() {
+            return Err(
+                instruction.refuse("assembling the root must be the last step of its stage")
+            );
+        }
+        match instruction.name.as_str() {
+            "RUN" if rest.starts_with(PACKAGES) => {}
+            "RUN" if rest == format!("{ASSEMBLE} {PROGRAMS} {ROOT}") => {
+                let words = rest.split_whitespace().map(str::to_owned).collect();
+                found = Some(Assemble(words));
+            }
+            "COPY" if rest == format!("--from=programs {PROGRAMS} {PROGRAMS}") => {}
+            "COPY" if is_at_its_own_place(rest) => {}
+            _ => return Err(instruction.refuse("not known in the stage that assembles the root")),
+        }
+    }
+    Ok(found)
+}
+
+fn is_at_its_own_place(copied: &str) -> bool {
+    copied
+        .split_once(' ')
+        .is_some_and(|(from, to)| to == format!("{SOURCE}/{from}"))
 }
 
 /// The last stage takes the root as it is, and says how to start.
@@ -126,10 +162,15 @@ fn start(stage: &[Instruction]) -> Result<Start, DockerfileError> {
         let rest = instruction.rest.as_str();
         match instruction.name.as_str() {
             "COPY" if rest == format!("--from=root {ROOT} /") => has_root = true,
-            "ENV" if rest.contains('=') => start.environment.push(rest.to_owned()),
-            "LABEL" => match rest.split_once('=') {
-                Some((name, value)) => start.labels.push((name.to_owned(), value.to_owned())),
-                None => return Err(instruction.refuse("want name=value")),
+            "ENV" | "LABEL" => match rest.split_once('=') {
+                // Docker would take these apart or replace them.
+                Some((name, value)) if !rest.contains([' ', '"', '\'', '$', '\\']) => {
+                    match instruction.name.as_str() {
+                        "ENV" => start.environment.push(rest.to_owned()),
+                        _ => start.labels.push((name.to_owned(), value.to_owned())),
+                    }
+                }
+                _ => return Err(instruction.refuse("want one name=value without blanks or quotes")),
             },
             "ENTRYPOINT" => {
                 start.entrypoint = serde_json::from_str(rest)
@@ -178,63 +219,4 @@ fn instructions(text: &str) -> Vec<Instruction> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TEXT: &str = "# a comment\nFROM rust AS programs\nRUN cargo build \\\n  --release\n\nFROM debian AS root\n\
-        RUN apt-get install nft\nCOPY --from=programs /programs /programs\n\
-        RUN /source/deploy/image/assemble /programs /root\nFROM scratch\nCOPY --from=root /root /\nENV PATH=/usr/sbin\n\
-        LABEL a.b=c d\nENTRYPOINT [\"/app/ipamd\", \"x\"]\n";
-
-    #[test]
-    fn the_step_that_assembles_the_root_runs_with_other_directories() {
-        let read = Dockerfile::parse(TEXT).unwrap();
-        let step = read
-            .assemble
-            .for_directories(Path::new("/s"), Path::new("/p"), Path::new("/r"));
-        assert_eq!(step, ["/s/deploy/image/assemble", "/p", "/r"]);
-        let start = Start {
-            entrypoint: vec!["/app/ipamd".into(), "x".into()],
-            environment: vec!["PATH=/usr/sbin".into()],
-            labels: vec![("a.b".into(), "c d".into())],
-        };
-        assert_eq!(read.start, start);
-    }
-
-    #[test]
-    fn the_repositorys_dockerfile_is_understood() {
-        let text =
-            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Dockerfile"))
-                .unwrap();
-        let read = Dockerfile::parse(&text).unwrap();
-        assert_eq!(read.start.entrypoint, ["/app/ipamd"]);
-    }
-
-    #[test]
-    fn what_is_not_known_is_refused_by_line_and_text() {
-        let refused = |from: &str, to: &str| {
-            Dockerfile::parse(&TEXT.replace(from, to))
-                .unwrap_err()
-                .to_string()
-        };
-        assert_eq!(
-            refused("ENV PATH=/usr/sbin", "USER 65532"),
-            "Dockerfile line 12: not known in the image's stage: \"USER 65532\""
-        );
-        assert_eq!(
-            refused("/root /\n", "/root/app /app\n"),
-            "Dockerfile line 11: not known in the image's stage: \"COPY --from=root /root/app /app\""
-        );
-        assert!(refused("FROM scratch", "FROM debian").contains("made from nothing"));
-        assert!(
-            refused("/programs /root\n", "/programs /root\nRUN rm /root/x\n")
-                .contains("the last step")
-        );
-        assert!(
-            refused("RUN /source/deploy/image/assemble /programs /root\n", "").contains("no step")
-        );
-        assert!(refused("[\"/app/ipamd\", \"x\"]", "/app/ipamd").contains("a list of words"));
-        assert!(refused("COPY --from=root /root /\n", "").contains("does not take the root"));
-        assert!(refused("# a comment", "ARG x").contains("before the first stage"));
-    }
-}
+mod tests;
