@@ -7,6 +7,7 @@ mod boot;
 mod console;
 mod create;
 mod grpc;
+mod image;
 mod limit;
 mod outage;
 mod recovery;
