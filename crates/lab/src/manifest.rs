@@ -32,12 +32,22 @@ pub enum ManifestError {
     /// It is no YAML.
     #[error("the manifest is no YAML: {0}")]
     Yaml(String),
-    /// An object is not as Kubernetes' schema says.
-    #[error("{kind}: {why}")]
+    /// An object that does not belong here.
+    #[error("an object of kind {kind} of {version} is not expected here")]
+    Unexpected {
+        /// Its kind.
+        kind: String,
+        /// Its API version.
+        version: String,
+    },
+    /// A field's value is not as Kubernetes' schema says.
+    #[error("{kind}: {path}: {why}")]
     Schema {
         /// The object's kind.
         kind: String,
-        /// Field and what is wrong with it.
+        /// The field.
+        path: String,
+        /// What is wrong with it.
         why: String,
     },
     /// A field that Kubernetes does not know, or not there.
@@ -92,14 +102,9 @@ impl Manifest {
                 (Some("v1"), Some("ServiceAccount")) => service_account = Some(typed(object)?),
                 (Some("apps/v1"), Some("DaemonSet")) => daemon_set = Some(typed(object)?),
                 (version, kind) => {
-                    let (version, kind) = (
-                        version.unwrap_or("no apiVersion"),
-                        kind.unwrap_or("no kind"),
-                    );
-                    let why = format!("an object of {version} is not expected here");
-                    return Err(ManifestError::Schema {
-                        kind: kind.to_owned(),
-                        why,
+                    return Err(ManifestError::Unexpected {
+                        kind: kind.unwrap_or("that is not named").to_owned(),
+                        version: version.unwrap_or("no version").to_owned(),
                     });
                 }
             }
@@ -147,40 +152,44 @@ impl Manifest {
                 account.unwrap_or("named")
             ));
         }
-        let volumes: BTreeSet<&str> = pod
-            .volumes
-            .iter()
-            .flatten()
-            .map(|volume| volume.name.as_str())
-            .collect();
+        let volumes = pod.volumes.iter().flatten();
+        let volumes = unique("volume", "the pod", volumes.map(|volume| &volume.name))?;
         for container in pod.init_containers.iter().flatten().chain(&pod.containers) {
-            let name = &container.name;
-            let mut seen = BTreeSet::new();
-            for variable in container.env.iter().flatten() {
-                if !seen.insert(&variable.name) {
-                    return Err(format!(
-                        "container {name} has the variable {} twice",
-                        variable.name
-                    ));
-                }
-            }
-            for mount in container.volume_mounts.iter().flatten() {
-                if !volumes.contains(mount.name.as_str()) {
-                    return Err(format!(
-                        "container {name} mounts the volume {}, which does not exist",
-                        mount.name
-                    ));
-                }
+            let owner = format!("container {}", container.name);
+            let variables = container.env.iter().flatten();
+            unique("variable", &owner, variables.map(|one| &one.name))?;
+            let mounts = || container.volume_mounts.iter().flatten();
+            unique("mount", &owner, mounts().map(|mount| &mount.mount_path))?;
+            if let Some(mount) = mounts().find(|mount| !volumes.contains(&mount.name)) {
+                return Err(format!(
+                    "{owner} mounts the volume {}, which does not exist",
+                    mount.name
+                ));
             }
         }
         Ok(())
     }
 }
 
+fn unique<'a>(
+    what: &str,
+    owner: &str,
+    names: impl Iterator<Item = &'a String>,
+) -> Result<BTreeSet<&'a String>, String> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(format!("{owner} has the {what} {name} twice"));
+        }
+    }
+    Ok(seen)
+}
+
 fn typed<T: DeserializeOwned + Serialize>(object: &Value) -> Result<T, ManifestError> {
     let kind = object["kind"].as_str().unwrap_or_default().to_owned();
     let schema = |error: serde_json::Error| ManifestError::Schema {
         kind: kind.clone(),
+        path: misfit::<T>(object, ""),
         why: error.to_string(),
     };
     let typed: T = serde_json::from_value(object.clone()).map_err(schema)?;
@@ -192,6 +201,33 @@ fn typed<T: DeserializeOwned + Serialize>(object: &Value) -> Result<T, ManifestE
     match lost(&back, object) {
         Some(path) => Err(ManifestError::Lacks { kind, path }),
         None => Ok(typed),
+    }
+}
+
+/// Below `path`, the field without which the object would be one: the one whose value does not fit.
+fn misfit<T: DeserializeOwned>(object: &Value, path: &str) -> String {
+    let fields: Vec<String> = match object.pointer(path) {
+        Some(Value::Object(fields)) => fields.keys().cloned().collect(),
+        Some(Value::Array(items)) => (0..items.len()).map(|index| index.to_string()).collect(),
+        _ => Vec::new(),
+    };
+    let fits_without = |field: &String| {
+        let mut rest = object.clone();
+        match rest.pointer_mut(path) {
+            Some(Value::Object(fields)) => drop(fields.remove(field)),
+            Some(Value::Array(items)) => {
+                let _ = field.parse().map(|index: usize| items.remove(index));
+            }
+            _ => {}
+        }
+        serde_json::from_value::<T>(rest).is_ok()
+    };
+    match fields.iter().find(|field| fits_without(field)) {
+        Some(field) => {
+            let escaped = field.replace('~', "~0").replace('/', "~1");
+            misfit::<T>(object, &format!("{path}/{escaped}"))
+        }
+        None => path.trim_start_matches('/').replace('/', "."),
     }
 }
 

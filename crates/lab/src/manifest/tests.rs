@@ -46,23 +46,42 @@ fn a_mistake_is_refused_by_its_path() {
         ),
         "DaemonSet: Kubernetes knows no field spec.template.spec.livenessProbe, or reads it as something else"
     );
-    assert!(
+    assert_eq!(
         refused(
             "terminationGracePeriodSeconds: 10",
             "terminationGracePeriodSeconds: soon"
-        )
-        .contains("soon")
+        ),
+        "DaemonSet: spec.template.spec.terminationGracePeriodSeconds: invalid type: string \"soon\", expected i64"
+    );
+    // Kubernetes wants text, and would refuse the whole DaemonSet.
+    assert_eq!(
+        refused("value: \"9001\"", "value: 9001"),
+        "DaemonSet: spec.template.spec.containers.0.env.2.value: invalid type: integer `9001`, expected a string"
     );
     assert!(
         refused(
             "        - name: aws-node\n          image",
             "        - image"
         )
-        .contains("name")
+        .contains("Kubernetes wants the field spec.template.spec.containers.0.name")
     );
     assert_eq!(
         refused("name: ENABLE_IPv4", "name: AWS_VPC_ENI_MTU"),
         "container aws-node has the variable AWS_VPC_ENI_MTU twice"
+    );
+    assert_eq!(
+        refused(
+            "mountPath: /host/var/log/aws-routed-eni",
+            "mountPath: /var/run/aws-node"
+        ),
+        "container aws-node has the mount /var/run/aws-node twice"
+    );
+    assert!(
+        refused(
+            "hostNetwork: true",
+            "hostNetwork: true\n      hostNetwork: true"
+        )
+        .contains("hostNetwork")
     );
     assert_eq!(
         refused(
@@ -134,6 +153,23 @@ fn upstreams_names_and_constraints_are_kept() {
             "/var/run/aws-node"
         ]
     );
+}
+
+#[test]
+fn the_manifest_names_this_version() {
+    let version = concat!("v", env!("CARGO_PKG_VERSION"));
+    let manifest = Manifest::of_repository(&repository()).unwrap();
+    let pod = manifest.pod().unwrap();
+    for container in pod.init_containers.iter().flatten().chain(&pod.containers) {
+        let image = container.image.as_deref().unwrap();
+        assert_eq!(image, format!("vpc-cni:{version}"), "{}", container.name);
+    }
+    let variables = pod.containers[0].env.iter().flatten();
+    let said: Vec<_> = variables
+        .filter(|one| one.name == "VPC_CNI_VERSION")
+        .map(|one| one.value.as_deref())
+        .collect();
+    assert_eq!(said, [Some(version)]);
 }
 
 /// The daemon refuses or reports what it does not know, so the manifest names nothing else.
