@@ -24,7 +24,7 @@ test: tools build
 	@$(STEP) "kill sweep" $(BIN)/sim --sweep
 	@$(STEP) "simulator" $(BIN)/sim --seeds $(SEEDS) --steps $(STEPS)
 
-## make lint            fmt, clippy, doc, licences and duplicates, arrows, sizes, generated files
+## make lint            fmt, clippy, doc, licences and duplicates, arrows, sizes, generated files, manifest
 lint: tools
 	@$(STEP) "format" cargo fmt --all --check
 	@$(STEP) "clippy" cargo clippy --workspace --all-targets -- -D warnings
@@ -33,6 +33,7 @@ lint: tools
 	@$(STEP) "sizes" ./.ci/sizes
 	@$(STEP) "licences and duplicates" ./.ci/deny
 	@$(STEP) "instance limits" ./.ci/limits
+	@$(STEP) "manifest" ./.ci/manifest
 
 ## make sim SEEDS=n     the simulator alone; SEED=s replays one seed, PLAN=file a plan
 sim: build
