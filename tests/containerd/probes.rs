@@ -2,11 +2,11 @@
 //! start and later. Nothing of that is cured by a restart, so nothing is restarted.
 
 use e2e::cluster::{Cluster, READY_LIMIT, Release};
+use e2e::cut::cut;
 use e2e::expect::eventually;
 use e2e::stage::with_causes;
 use lab::kubelet::daemon::{DaemonPod, Kind, PodState};
 use lab::kubelet::sandbox::PodRequest;
-use lab::node::EC2;
 use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(300);
@@ -15,20 +15,10 @@ const FULL: usize = 0;
 const MUTE_AT_FIRST: usize = 1;
 const MUTE_LATER: usize = 2;
 
-/// The node's own packet filter swallows everything for EC2.
-fn swallow_ec2(cluster: &Cluster, node: usize) {
-    let (address, port) = (EC2.ip(), EC2.port());
-    let rules = format!(
-        "table ip cut {{ chain out {{ type filter hook output priority 0; ip daddr {address} tcp dport {port} drop; }} }}"
-    );
-    let run = || lab::command::run(&["nft", "-f", "-"], &rules);
-    cluster.stage().node(node).run(run).unwrap().unwrap();
-}
-
 #[test]
 fn five_minutes_of_probes_restart_nothing_on_a_full_node_or_without_ec2() {
     let cluster = Cluster::new("containerd/probes", &["t3.nano"; 3], LIFE);
-    swallow_ec2(&cluster, MUTE_AT_FIRST);
+    cut(cluster.stage(), MUTE_AT_FIRST, "drop");
     let daemons: Vec<DaemonPod> = (0..3)
         .map(|node| cluster.deploy(node, Release::This, &[]))
         .collect();
@@ -48,7 +38,7 @@ fn five_minutes_of_probes_restart_nothing_on_a_full_node_or_without_ec2() {
         said.contains("failed to assign an IP address to container"),
         "{said}"
     );
-    swallow_ec2(&cluster, MUTE_LATER);
+    cut(cluster.stage(), MUTE_LATER, "drop");
 
     // What start-up waits for is named where kubelet's events show it.
     let named = eventually("readiness names EC2", READY_LIMIT, || {

@@ -3,6 +3,7 @@
 
 pub mod contest;
 pub mod report;
+pub mod startup;
 
 use crate::demo::boot;
 use crate::progress::{self, Progress};
@@ -70,7 +71,9 @@ pub fn run(wanted: &Wanted) -> anyhow::Result<()> {
         .start()?;
     let (samples, memory) = measure(&progress, &scene, wanted)?;
     drop(scene);
-    progress::print(&report::text(&samples, memory, size))
+    progress::print(&report::text(&samples, memory, size))?;
+    progress.say("starts of the daemon by a real containerd".to_owned())?;
+    progress::print(&startup::measure(wanted)?)
 }
 
 fn measure(

@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod binaries;
 pub mod cluster;
+pub mod cut;
 pub mod daemon;
 pub mod demo;
 pub mod evidence;

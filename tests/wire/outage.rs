@@ -3,42 +3,15 @@
 
 use crate::console::{launch, names, serves};
 use crate::grpc;
+use e2e::cut::{cut, lift};
 use e2e::stage::Stage;
-use lab::node::EC2;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 use tonic_health::pb::health_check_response::ServingStatus;
 
-/// What the node's own packet filter does with packets to EC2 until it is lifted.
-#[track_caller]
-fn cut(stage: &Stage, verdict: &str) {
-    let (address, port) = (EC2.ip(), EC2.port());
-    let rules = format!(
-        "table ip cut {{
-           chain out {{
-             type filter hook output priority 0;
-             ip daddr {address} tcp dport {port} {verdict}
-           }}
-         }}"
-    );
-    filter(stage, &rules);
-}
-
-#[track_caller]
-fn lift(stage: &Stage) {
-    filter(stage, "delete table ip cut");
-}
-
-#[track_caller]
-fn filter(stage: &Stage, rules: &str) {
-    let run = || lab::command::run(&["nft", "-f", "-"], rules);
-    let said = stage.node(0).run(run).expect("the node is there");
-    said.unwrap_or_else(|error| panic!("{error}"));
-}
-
 fn comes_back(name: &str, verdict: &str, said: &str) {
     let stage = Stage::one(name, "m5.large");
-    cut(&stage, verdict);
+    cut(&stage, 0, verdict);
     let mut daemon = launch(&stage, &[]);
     names(&daemon, "EC2 Describe");
     // What was seen is named as soon as the first try has ended.
@@ -54,7 +27,7 @@ fn comes_back(name: &str, verdict: &str, said: &str) {
         "{refused:?}"
     );
     assert!(daemon.runs());
-    let reply = grpc::add_while(&daemon, "web-0", || lift(&stage)).unwrap();
+    let reply = grpc::add_while(&daemon, "web-0", || lift(&stage, 0)).unwrap();
     assert!(reply.success, "who waits is answered when EC2 is back");
     serves(&daemon);
 }

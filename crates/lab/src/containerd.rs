@@ -80,6 +80,11 @@ pub enum ContainerdError {
     },
 }
 
+/// The socket of the runtime on a node, by the node's process 1.
+pub fn socket_of(init: u32) -> PathBuf {
+    PathBuf::from(format!("/proc/{init}/root/{SOCKET}"))
+}
+
 /// A running containerd; dropping it kills it, which its containers survive until the node ends.
 #[derive(Debug)]
 pub struct Containerd {
@@ -104,7 +109,7 @@ impl Containerd {
         };
         let mut started = Self {
             task: node.spawn(&program)?,
-            socket: node.root().join(SOCKET),
+            socket: socket_of(node.init()),
         };
         started.await_answer(node, &log)?;
         Ok(started)

@@ -193,28 +193,32 @@ impl Cri {
         })
     }
 
-    /// Makes a container in a sandbox and starts it; its id.
-    pub fn run_container(
+    /// Makes a container in a sandbox; its id.
+    pub fn create_container(
         &self,
         sandbox: (&str, &PodSandboxConfig),
         config: ContainerConfig,
     ) -> Result<String, CriError> {
-        let create = CreateContainerRequest {
+        let request = CreateContainerRequest {
             pod_sandbox_id: sandbox.0.to_owned(),
             config: Some(config),
             sandbox_config: Some(sandbox.1.clone()),
         };
-        let created = self.call("CreateContainer", PATIENCE, async |mut runtime| {
-            runtime.create_container(create).await
+        let answer = self.call("CreateContainer", PATIENCE, async |mut runtime| {
+            runtime.create_container(request).await
         })?;
-        let id = created.container_id;
-        let start = StartContainerRequest {
-            container_id: id.clone(),
+        Ok(answer.container_id)
+    }
+
+    /// Starts a container.
+    pub fn start_container(&self, id: &str) -> Result<(), CriError> {
+        let request = StartContainerRequest {
+            container_id: id.to_owned(),
         };
-        self.call("StartContainer", PATIENCE, async |mut runtime| {
-            runtime.start_container(start).await
-        })?;
-        Ok(id)
+        let started = self.call("StartContainer", PATIENCE, async |mut runtime| {
+            runtime.start_container(request).await
+        });
+        started.map(drop)
     }
 
     /// How a container is.

@@ -8,7 +8,7 @@ mod probe;
 pub mod sandbox;
 mod volume;
 
-use crate::containerd::{Containerd, ContainerdError, control_groups};
+use crate::containerd::{self, Containerd, ContainerdError, control_groups};
 use crate::cri::{Cri, CriError};
 use crate::image::Archive;
 use crate::namespace::{EnterError, Namespaces};
@@ -119,6 +119,23 @@ impl Kubelet {
             containerd: Some(containerd),
             control_group: group,
             environment: environment.collect(),
+        })
+    }
+
+    /// The kubelet of a node that another process raised, by its name, the process that made its namespaces, its process
+    /// 1, and its scene. The container runtime is not its to end.
+    pub fn of_running(
+        node: &str,
+        (holder, init): (u32, u32),
+        scene: &str,
+    ) -> Result<Self, KubeletError> {
+        Ok(Self {
+            node: node.to_owned(),
+            namespaces: Arc::new(Namespaces::made_by(holder)?),
+            containerd: None,
+            cri: Cri::at(&containerd::socket_of(init)),
+            control_group: format!("{}/{node}", control_groups::parent(scene)),
+            environment: Vec::new(),
         })
     }
 

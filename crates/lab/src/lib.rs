@@ -4,6 +4,7 @@
 //! of CNI, scenes made of all this. Must not: be linked by a program that runs on a real node. Driven by: the end-to-end tests, `vpc-lab`.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+pub mod cluster;
 pub mod command;
 pub mod containerd;
 pub mod cri;

@@ -3,7 +3,9 @@
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+use lab::cluster::{Cluster, PodSummary, Sources, Visit};
 use lab::containerd::show_boot_id;
+use lab::kubelet::sandbox::PodRequest;
 use lab::node::init::node_init;
 use lab::process::ProcessId;
 use lab::reaper;
@@ -41,6 +43,28 @@ struct Wanted {
     /// Instance type of the nodes.
     #[arg(long = "type", default_value = "m5.large")]
     instance_type: String,
+    /// Run the DaemonSet on every node by a real containerd.
+    #[arg(long)]
+    containerd: bool,
+    /// The sources that the image and the manifest come from, with `--containerd`.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))]
+    repository: PathBuf,
+}
+
+/// A pod on a node of a lab with `--containerd`.
+#[derive(Debug, Clone, clap::Args)]
+struct OnNode {
+    /// Name of the lab.
+    #[arg(long, default_value = "default")]
+    lab: String,
+    /// The node.
+    #[arg(long, default_value = "node-1")]
+    node: String,
+    /// The pod's namespace.
+    #[arg(long, default_value = "default")]
+    namespace: String,
+    /// The pod.
+    pod: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +79,25 @@ enum Action {
     },
     /// Show the labs that run.
     Status,
+    /// Run a pod's sandbox, as kubelet does.
+    Run {
+        #[command(flatten)]
+        on: OnNode,
+        /// A port of the node that leads to one of the pod: `8080:80`.
+        #[arg(long = "host-port", value_parser = port_pair)]
+        host_ports: Vec<(u16, u16)>,
+        /// In the node's network.
+        #[arg(long)]
+        host_network: bool,
+    },
+    /// Stop and remove a pod's sandbox.
+    Stop(OnNode),
+    /// Show the pods of a lab.
+    Pods {
+        /// Name of the lab.
+        #[arg(long, default_value = "default")]
+        lab: String,
+    },
     /// Be a lab.
     #[command(hide = true)]
     Serve(Wanted),
@@ -87,6 +130,13 @@ fn main() -> anyhow::Result<()> {
         Action::Serve(wanted) => serve(&wanted),
         Action::NodeInit { folder, name } => Ok(node_init(&folder, &name)?),
         Action::ShowBootId => Ok(show_boot_id()?),
+        Action::Run {
+            on,
+            host_ports,
+            host_network,
+        } => run(&on, host_ports, host_network),
+        Action::Stop(on) => Ok(visit(&on.lab, &on.node)?.stop(&on.namespace, &on.pod)?),
+        Action::Pods { lab } => pods(&lab),
     }
 }
 
@@ -97,9 +147,20 @@ fn up(wanted: &Wanted) -> anyhow::Result<()> {
     if find(&wanted.name).is_some() {
         bail!("lab {:?} is up already", wanted.name);
     }
-    let mut lab = Command::new(std::env::current_exe().context("find this program")?)
+    let mut command = Command::new(std::env::current_exe().context("find this program")?);
+    if wanted.containerd {
+        command.args(["serve", "--containerd", "--repository"]);
+        command.arg(
+            wanted
+                .repository
+                .canonicalize()
+                .context("find the sources")?,
+        );
+    } else {
+        command.arg("serve");
+    }
+    let mut lab = command
         .args([
-            "serve",
             "--name",
             &wanted.name,
             "--nodes",
@@ -157,6 +218,7 @@ fn status() -> anyhow::Result<()> {
                 address,
                 public,
                 init,
+                ..
             } = node;
             let public = public.unwrap_or_default();
             say(&format!(
@@ -187,8 +249,8 @@ fn serve(wanted: &Wanted) -> anyhow::Result<()> {
     signals.add(Signal::SIGTERM);
     signals.add(Signal::SIGINT);
     signals.thread_block()?;
-    let scene = match start(wanted) {
-        Ok(scene) => scene,
+    let (scene, cluster) = match start(wanted) {
+        Ok(started) => started,
         Err(error) => {
             say(&format!("{error:#}"))?;
             return Err(error);
@@ -196,16 +258,33 @@ fn serve(wanted: &Wanted) -> anyhow::Result<()> {
     };
     say(READY)?;
     signals.wait()?;
+    drop(cluster);
     drop(scene);
     Ok(())
 }
 
-fn start(wanted: &Wanted) -> anyhow::Result<Scene> {
+fn start(wanted: &Wanted) -> anyhow::Result<(Scene, Option<Cluster>)> {
     let mut plan = Scene::builder(&wanted.name).outside();
     for index in 0..wanted.nodes {
         plan = plan.node(&wanted.instance_type, ["a", "b"][index % 2]);
     }
     let scene = plan.start()?;
+    let cluster = wanted
+        .containerd
+        .then(|| {
+            let this = std::env::current_exe().context("find this program")?;
+            let programs = this.parent().context("this program has a directory")?;
+            let repository = &wanted.repository;
+            let raised = Cluster::raise(
+                &scene,
+                Sources {
+                    repository,
+                    programs,
+                },
+            );
+            raised.map_err(anyhow::Error::from)
+        })
+        .transpose()?;
     let process = ProcessId::of(std::process::id()).context("read /proc")?;
     let state = State {
         name: wanted.name.clone(),
@@ -215,7 +294,63 @@ fn start(wanted: &Wanted) -> anyhow::Result<Scene> {
     };
     let (path, text) = (scene.folder().join(STATE), serde_json::to_string(&state)?);
     fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
-    Ok(scene)
+    Ok((scene, cluster))
+}
+
+fn run(on: &OnNode, ports: Vec<(u16, u16)>, host_network: bool) -> anyhow::Result<()> {
+    let mut request = PodRequest {
+        namespace: on.namespace.clone(),
+        ports,
+        ..PodRequest::new(&on.pod)
+    };
+    if host_network {
+        request = request.on_host_network();
+    }
+    show(&on.node, &visit(&on.lab, &on.node)?.run(&request)?)
+}
+
+fn pods(lab: &str) -> anyhow::Result<()> {
+    let (state, _) = find(lab).with_context(|| format!("lab {lab:?} is not up"))?;
+    for node in &state.nodes {
+        for pod in visit(lab, &node.name)?.pods()? {
+            show(&node.name, &pod)?;
+        }
+    }
+    Ok(())
+}
+
+fn show(node: &str, pod: &PodSummary) -> anyhow::Result<()> {
+    let PodSummary {
+        name,
+        runs,
+        address,
+        enter,
+    } = pod;
+    let address = address
+        .as_deref()
+        .unwrap_or(if *runs { "the node's" } else { "" });
+    let enter = enter.as_deref().map(|enter| format!("enter: {enter}"));
+    let end = enter.unwrap_or_else(|| if *runs { "" } else { "has ended" }.to_owned());
+    say(&format!("{node}  {name:<28}  {address:<15}  {end}"))
+}
+
+/// A node of a lab that runs.
+fn visit(lab: &str, node: &str) -> anyhow::Result<Visit> {
+    let (state, folder) = find(lab).with_context(|| format!("lab {lab:?} is not up"))?;
+    let found = state.nodes.iter().find(|one| one.name == node);
+    let found = found.with_context(|| format!("lab {lab:?} has no node {node:?}"))?;
+    let key = folder.file_name().and_then(|name| name.to_str());
+    Ok(Visit::node(
+        found,
+        key.context("the lab's folder has a name")?,
+    )?)
+}
+
+fn port_pair(text: &str) -> Result<(u16, u16), String> {
+    let pair = text
+        .split_once(':')
+        .and_then(|(node, pod)| Some((node.parse().ok()?, pod.parse().ok()?)));
+    pair.ok_or_else(|| format!("want PORT:PORT, not {text:?}"))
 }
 
 fn find(name: &str) -> Option<(State, PathBuf)> {

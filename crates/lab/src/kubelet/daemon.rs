@@ -273,8 +273,9 @@ impl<'a> Pod<'a> {
         let planned = self.container(kubelet, container)?;
         let id = kubelet
             .cri
-            .run_container((sandbox, &self.config), planned)
+            .create_container((sandbox, &self.config), planned)
             .map_err(&failed)?;
+        kubelet.cri.start_container(&id).map_err(&failed)?;
         let began = Instant::now();
         loop {
             let status = kubelet.cri.container(&id).map_err(&failed)?;

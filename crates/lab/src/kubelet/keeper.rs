@@ -7,7 +7,7 @@ use k8s_cri::v1::{ContainerConfig, ContainerState, PodSandboxConfig};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Between two looks whether the container runs.
 const LOOK: Duration = Duration::from_millis(100);
@@ -23,6 +23,14 @@ pub(super) struct Kept {
     pub(super) sandbox: (String, PodSandboxConfig),
     pub(super) config: ContainerConfig,
     pub(super) probes: Vec<Schedule>,
+}
+
+impl Kept {
+    fn create(&self) -> Result<String, CriError> {
+        let (sandbox, config) = &self.sandbox;
+        self.cri
+            .create_container((sandbox, config), self.config.clone())
+    }
 }
 
 /// One run of a probe.
@@ -43,6 +51,8 @@ pub struct ProbeRecord {
 pub struct PodState {
     /// Its id at the runtime.
     pub container: String,
+    /// When the runtime was asked to start it.
+    pub started: Option<SystemTime>,
     /// How often it was started again.
     pub restarts: u32,
     /// How often because a liveness probe asked for it.
@@ -66,11 +76,12 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Starts the container, then keeps it.
     pub(super) fn start(kept: Kept) -> Result<Self, CriError> {
-        let container = kept
-            .cri
-            .run_container((&kept.sandbox.0, &kept.sandbox.1), kept.config.clone())?;
+        let container = kept.create()?;
+        let started = Some(SystemTime::now());
+        kept.cri.start_container(&container)?;
         let state = Arc::new(Mutex::new(PodState {
             container,
+            started,
             ..PodState::default()
         }));
         let (stop, stopped) = channel();
@@ -118,6 +129,7 @@ struct Life {
     kept: Kept,
     state: Arc<Mutex<PodState>>,
     started: Instant,
+    attempt: u32,
     /// Per probe: runs so far, and what they came to.
     runs: Vec<(u32, Run)>,
     /// When a container that ended is started again.
@@ -131,6 +143,7 @@ impl Life {
             kept,
             state,
             started: Instant::now(),
+            attempt: 0,
             runs,
             again: None,
         }
@@ -149,7 +162,13 @@ impl Life {
 
     fn look(&mut self) -> Result<(), CriError> {
         let id = locked(&self.state).container.clone();
-        if self.kept.cri.container(&id)?.state() == ContainerState::ContainerRunning {
+        let runs = match self.kept.cri.container(&id) {
+            Ok(status) => status.state() == ContainerState::ContainerRunning,
+            // Removed, and the next one could not be started.
+            Err(error) if error.is_not_found() => false,
+            Err(error) => return Err(error),
+        };
+        if runs {
             self.again = None;
             return self.probe(&id);
         }
@@ -164,24 +183,25 @@ impl Life {
         self.restart(&id, restarts + 1)
     }
 
-    fn restart(&mut self, old: &str, attempt: u32) -> Result<(), CriError> {
+    fn restart(&mut self, old: &str, restarts: u32) -> Result<(), CriError> {
         self.kept.cri.remove_container(old)?;
+        // A number is used once, also when the start fails.
+        self.attempt += 1;
         if let Some(metadata) = &mut self.kept.config.metadata {
-            metadata.attempt = attempt;
+            metadata.attempt = self.attempt;
         }
-        self.kept.config.log_path = replaced(&self.kept.config.log_path, attempt);
-        let sandbox = (self.kept.sandbox.0.as_str(), &self.kept.sandbox.1);
-        let container = self
-            .kept
-            .cri
-            .run_container(sandbox, self.kept.config.clone())?;
+        self.kept.config.log_path = replaced(&self.kept.config.log_path, self.attempt);
+        let container = self.kept.create()?;
+        let started = Some(SystemTime::now());
+        self.kept.cri.start_container(&container)?;
         self.started = Instant::now();
         self.again = None;
         self.runs
             .iter_mut()
             .for_each(|run| *run = (0, Run::default()));
         let mut state = locked(&self.state);
-        (state.container, state.restarts, state.ready) = (container, attempt, false);
+        (state.container, state.started) = (container, started);
+        (state.restarts, state.ready) = (restarts, false);
         Ok(())
     }
 

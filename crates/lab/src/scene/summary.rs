@@ -17,6 +17,8 @@ pub struct NodeSummary {
     pub public: Option<String>,
     /// Process 1 by its number outside.
     pub init: u32,
+    /// The process that made its namespaces.
+    pub holder: u32,
 }
 
 /// What `vpc-lab status` shows of a network beyond the VPC.
@@ -45,6 +47,7 @@ impl Scene {
             address: lease.address.to_string(),
             public: self.vpc().public_address(instance).map(|it| it.to_string()),
             init: node.init(),
+            holder: node.process().pid,
         };
         self.nodes.iter().map(summary).collect()
     }
