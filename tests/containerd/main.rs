@@ -9,6 +9,7 @@ mod cage;
 mod churn;
 mod crowd;
 mod given_up;
+mod leftovers;
 mod pods;
 mod probes;
 mod reboot;

@@ -1,7 +1,7 @@
 //! The manifest's own probes for five minutes: on a full node, and on nodes whose EC2 does not answer, from the first
 //! start and later. Nothing of that is cured by a restart, so nothing is restarted.
 
-use e2e::cluster::{Cluster, READY_LIMIT, Release};
+use e2e::cluster::{Cluster, READY_LIMIT, Release, endures};
 use e2e::cut::cut;
 use e2e::expect::eventually;
 use e2e::stage::with_causes;
@@ -51,7 +51,7 @@ fn five_minutes_of_probes_restart_nothing_on_a_full_node_or_without_ec2() {
         told.map(|probe| probe.said.clone()).ok_or(state)
     });
     assert!(named.contains("NOT_SERVING"), "{named}");
-    std::thread::park_timeout(LONG.saturating_sub(began.elapsed()));
+    endures(began, LONG);
 
     for (node, ready) in [(FULL, true), (MUTE_AT_FIRST, false), (MUTE_LATER, true)] {
         let state = daemons[node].state();

@@ -1,6 +1,6 @@
 //! A DaemonSet that is replaced every three seconds for a minute while pods come and go: nothing fails, nothing is lost.
 
-use e2e::cluster::{Cluster, Release};
+use e2e::cluster::{Cluster, Release, endures};
 use e2e::traffic::{Stream, unbroken};
 use lab::cri::watch::StatusWatch;
 use lab::kubelet::daemon::DaemonPod;
@@ -71,8 +71,7 @@ fn replacing_the_daemon_every_three_seconds_fails_no_sandbox() {
 fn replace(cluster: &Cluster, mut pod: DaemonPod) -> (usize, DaemonPod) {
     let (began, mut count) = (Instant::now(), 0);
     while began.elapsed() < LONG {
-        let due = began + EVERY * u32::try_from(count + 1).unwrap();
-        std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
+        endures(began, EVERY * u32::try_from(count + 1).unwrap());
         pod.delete().unwrap();
         let release = if count % 2 == 0 {
             Release::Next

@@ -1,7 +1,7 @@
 //! Another release and back, each time with a slow image pull between: pods keep their packets, sandboxes wait and are
 //! made, the node keeps its network.
 
-use e2e::cluster::{Cluster, Release, succeed};
+use e2e::cluster::{Cluster, Release, endures, succeed};
 use e2e::expect::eventually;
 use e2e::traffic::{Stream, unbroken};
 use lab::cri::watch::StatusWatch;
@@ -9,7 +9,7 @@ use lab::kubelet::daemon::DaemonPod;
 use lab::kubelet::sandbox::PodRequest;
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Between the old pod's end and the new one's start: pulling an image on a bad day.
 const PULL: Duration = Duration::from_secs(20);
@@ -69,11 +69,12 @@ fn upgrade(
 ) -> DaemonPod {
     let before = cluster.run(0, &PodRequest::new("before"));
     old.delete().unwrap();
+    let ended = Instant::now();
     let (daemon, during) = std::thread::scope(|scope| {
         let during = scope.spawn(|| cluster.run(0, &PodRequest::new("during")));
         succeed("stop", &before, before.stop());
         succeed("remove", &before, before.remove());
-        std::thread::park_timeout(PULL);
+        endures(ended, PULL);
         let daemon = cluster.deploy(0, release, extra);
         (daemon, during.join().unwrap())
     });

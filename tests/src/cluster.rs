@@ -19,7 +19,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a node may take to have a network, on a loaded machine.
 pub const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -231,6 +231,17 @@ pub fn succeed(what: &str, sandbox: &Sandbox, result: Result<(), CriError>) {
             with_causes(&error)
         )
     });
+}
+
+/// Comes back when this much time has passed since then: for what must hold that long.
+pub fn endures(since: Instant, long: Duration) {
+    while let Some(rest) = long
+        .checked_sub(since.elapsed())
+        .filter(|rest| !rest.is_zero())
+    {
+        // It may come back early.
+        std::thread::park_timeout(rest);
+    }
 }
 
 /// The repository's root.

@@ -33,24 +33,27 @@ const STATE: [&str; 2] = ["run/aws-node/ipam.json", "run/aws-node/intents.json"]
 #[derive(Debug)]
 pub struct Evidence {
     folder: PathBuf,
+    // Held as long as the test runs: a second run beside this one takes another folder.
+    _owner: fs::File,
     // One writer at a time, so that lines of threads don't mix.
     calls: Mutex<()>,
 }
 
 impl Evidence {
-    /// An empty folder for the test.
+    /// An empty folder for the test; when another run of it holds that, one with this process's number.
     ///
     /// # Panics
     /// When it cannot be made: then nothing could be proven.
     pub fn of(test: &str) -> Self {
         let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/e2e");
-        let folder = target.join(test);
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder)
-            .unwrap_or_else(|error| panic!("make {}: {error}", folder.display()));
+        let own = format!("{test}-{}", std::process::id());
+        let (folder, owner) = claim(&target.join(test))
+            .or_else(|| claim(&target.join(own)))
+            .unwrap_or_else(|| panic!("make a folder for {test} in {}", target.display()));
         let folder = folder.canonicalize().expect("it was just made");
         Self {
             folder,
+            _owner: owner,
             calls: Mutex::new(()),
         }
     }
@@ -140,17 +143,25 @@ impl Evidence {
     }
 }
 
-/// Every file below a directory.
+/// The folder, empty, unless another run holds its lock, which lies beside it.
+fn claim(folder: &Path) -> Option<(PathBuf, fs::File)> {
+    fs::create_dir_all(folder.parent()?).ok()?;
+    let lock = fs::File::create(folder.with_extension("lock")).ok()?;
+    lock.try_lock().ok()?;
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).ok()?;
+    Some((folder.to_owned(), lock))
+}
+
+/// Every plain file below a directory: reading a pipe would wait for somebody to write.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let below = |path: PathBuf| {
-        if path.is_dir() {
-            files(&path)
-        } else {
-            vec![path]
-        }
+    let below = |entry: fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => files(&entry.path()),
+        Ok(kind) if kind.is_file() => vec![entry.path()],
+        _ => Vec::new(),
     };
-    entries.flat_map(|entry| below(entry.path())).collect()
+    entries.flat_map(below).collect()
 }
 
 /// Milliseconds of the wall clock.
@@ -220,6 +231,20 @@ mod tests {
             Some(1_703_980_800_001)
         );
         assert_eq!(parse_utc("soon"), None);
+    }
+
+    #[test]
+    fn a_second_run_of_a_test_leaves_the_firsts_evidence_alone() {
+        let test = format!("evidence-{}", std::process::id());
+        let first = Evidence::of(&test);
+        fs::write(first.folder().join("a"), "").unwrap();
+        let second = Evidence::of(&test);
+        assert_ne!(first.folder(), second.folder());
+        assert!(first.folder().join("a").exists());
+        for evidence in [&first, &second] {
+            fs::remove_dir_all(evidence.folder()).unwrap();
+            fs::remove_file(evidence.folder().with_extension("lock")).unwrap();
+        }
     }
 
     #[test]
