@@ -5,7 +5,7 @@
 
 use crate::alone;
 use crate::aws::{AwsEc2, AwsImds};
-use crate::conflist::Conflist;
+use crate::conflist::{self, Keeper};
 use crate::console::Console;
 use crate::daemon::{self, World};
 use crate::host::kernel::HostKernel;
@@ -16,6 +16,7 @@ use anyhow::Context;
 use config::Config;
 use ipam::node::Node;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -23,7 +24,10 @@ use tokio::sync::watch;
 /// Runs the daemon until it is told to stop.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut stop = stop_signal()?;
-    let paths = Paths::new(rpc::socket::folder(), &config.process.backing_store);
+    let folder = Path::new(rpc::socket::PATH)
+        .parent()
+        .expect("the socket's path is absolute");
+    let paths = Paths::new(folder, &config.process.backing_store);
     let mut console = Console::start(&config.process);
     let _alone = tokio::select! {
         alone = alone::wait_forever(&paths.lock, &paths.socket, &mut console) => alone,
@@ -52,17 +56,20 @@ fn world(config: &Config, console: Console) -> anyhow::Result<World> {
         changed,
         identity,
         console,
+        conflist: Keeper::new(
+            &config.installed.network_configuration,
+            conflist::text(&config.host, &config.installed),
+        ),
         policy_mode: config.process.policy_mode.clone(),
         way_out: WayOut {
             snat: config.host.snat,
             excluded: config.host.snat_excluded.clone(),
         },
-        conflist: Conflist::new(&config.install),
     })
 }
 
-/// Changes when SIGTERM or SIGINT comes.
-fn stop_signal() -> anyhow::Result<watch::Receiver<()>> {
+/// Changes when SIGTERM or SIGINT comes. As process 1 of a container one ends by no signal that it does not ask for.
+pub(crate) fn stop_signal() -> anyhow::Result<watch::Receiver<()>> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let (stop, stopped) = watch::channel(());

@@ -1,142 +1,140 @@
-//! The network configuration by which a container runtime finds the plugin, and by which the node becomes ready.
+//! The network configuration by which a container runtime finds the plugin: its text, and keeping it where it belongs.
 //!
-//! Owns: its text, and that it is on the node from the first address on. Must not: remove, empty or rename it, whatever
-//! happens; `init` removes that of an earlier boot, nobody else does. Driven by: `daemon`.
+//! Owns: what the runtime and the chained plugins are told (operations.md §1.4). Must not: remove, empty or rename the
+//! file, ever: a node without it is not ready, and its runtime can delete no pod. Driven by: `daemon`.
 
-use crate::owner::Progress;
-use crate::restore::with_causes;
-use config::InstallSettings;
-use ledger::file::FileError;
+mod keep;
+
+pub use keep::Keeper;
+
+use config::{HostSettings, InstalledSettings};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-use tokio::sync::watch;
 
-/// The file's name: upstream's (operations.md §1.4).
+/// Its name in the runtime's directory; first of those of other networks, as upstream's.
 pub const NAME: &str = "10-aws.conflist";
-/// For whom the file is: any reader on the node.
-const MODE: u32 = 0o644;
-/// How often it is looked whether the file is still as it was written.
-const LOOK: Duration = Duration::from_secs(10);
-/// How soon it is tried again to write it.
-const AGAIN: Duration = Duration::from_secs(1);
 
-/// What belongs where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflist {
-    path: PathBuf,
-    text: String,
+/// The text for these settings.
+pub fn text(host: &HostSettings, installed: &InstalledSettings) -> String {
+    let list = json!({
+        // Upstream's, and one that every runtime in use speaks.
+        "cniVersion": "0.4.0",
+        "name": "aws-cni",
+        "disableCheck": true,
+        "plugins": plugins(host, installed),
+    });
+    format!("{list:#}\n")
 }
 
-impl Conflist {
-    /// The configuration that the settings ask for.
-    pub fn new(settings: &InstallSettings) -> Self {
-        Self {
-            path: settings.configurations.join(NAME),
-            text: format!("{:#}\n", list(settings)),
-        }
-    }
-
-    /// Makes the file as it should be; whether it was not.
-    fn ensure(&self) -> Result<bool, FileError> {
-        if ledger::file::read(&self.path)?.as_deref() == Some(self.text.as_bytes()) {
-            return Ok(false);
-        }
-        ledger::file::write_for(&self.path, self.text.as_bytes(), MODE)?;
-        Ok(true)
-    }
-}
-
-/// Fields as other programs know them: operations.md §1.4. `egress-cni` is not built and so not in the chain.
-fn list(settings: &InstallSettings) -> Value {
-    let mut plugins = vec![
-        json!({
-            "name": "aws-cni",
-            "type": "aws-cni",
-            "vethPrefix": settings.veth_prefix,
-            "mtu": settings.mtu.to_string(),
-            "podSGEnforcingMode": settings.security_group_mode,
-            "pluginLogFile": settings.plugin_log_file,
-            "pluginLogLevel": settings.plugin_log_level,
-            "capabilities": {"io.kubernetes.cri.pod-annotations": true},
-        }),
-        json!({"type": "portmap", "capabilities": {"portMappings": true}, "snat": true}),
-    ];
-    if settings.bandwidth {
-        plugins.push(json!({"type": "bandwidth", "capabilities": {"bandwidth": true}}));
-    }
-    if settings.without_ipv6 {
-        let off = ["all", "default", "lo"].map(|link| {
-            (
-                format!("net.ipv6.conf.{link}.disable_ipv6"),
-                Value::from("1"),
-            )
-        });
-        let sysctl = serde_json::Map::from_iter(off);
-        plugins.push(json!({"name": "disable-ipv6", "type": "tuning", "sysctl": sysctl}));
-    }
-    json!({"cniVersion": "0.4.0", "name": "aws-cni", "disableCheck": true, "plugins": plugins})
-}
-
-/// Writes the file when the first address for a pod is in hand, and again whenever it is found otherwise. `trouble` says
-/// what keeps the node from being ready once start-up has finished.
-pub async fn keep_forever(
-    conflist: Conflist,
-    mut progress: watch::Receiver<Progress>,
-    trouble: watch::Sender<Option<String>>,
-) {
-    loop {
-        let seen = progress.borrow_and_update().clone();
-        if seen.serving && seen.addressed {
-            break;
-        }
-        if seen.serving {
-            tell(&trouble, Some("the first address for a pod".to_owned()));
-        }
-        if progress.changed().await.is_err() {
-            return;
-        }
-    }
-    loop {
-        let (one, path) = (conflist.clone(), conflist.path.display());
-        let wait = match tokio::task::spawn_blocking(move || one.ensure()).await {
-            Ok(Ok(written)) => {
-                if written {
-                    tracing::info!(%path, "network configuration written, the node can run pods");
-                }
-                tell(&trouble, None);
-                LOOK
-            }
-            Ok(Err(error)) => {
-                let error = with_causes(&error);
-                if tell(
-                    &trouble,
-                    Some(format!("the network configuration: {error}")),
-                ) {
-                    tracing::error!(%path, error, "network configuration not written; trying again");
-                }
-                AGAIN
-            }
-            // The runtime ends.
-            Err(_) => return,
-        };
-        tokio::time::sleep(wait).await;
-    }
-}
-
-/// Whether that is news.
-fn tell(trouble: &watch::Sender<Option<String>>, what: Option<String>) -> bool {
-    trouble.send_if_modified(|told| {
-        let is_news = *told != what;
-        *told = what;
-        is_news
-    })
-}
-
-/// Where the file is below a directory of configurations.
-pub(crate) fn path_in(configurations: &Path) -> PathBuf {
-    configurations.join(NAME)
+fn plugins(host: &HostSettings, installed: &InstalledSettings) -> Vec<Value> {
+    let ours = json!({
+        "name": "aws-cni",
+        "type": "aws-cni",
+        "vethPrefix": host.veth_prefix,
+        "mtu": host.eni_mtu.to_string(),
+        "podSGEnforcingMode": installed.enforcing_mode,
+        "pluginLogFile": installed.plugin_log_file,
+        "pluginLogLevel": installed.plugin_log_level,
+        "capabilities": { "io.kubernetes.cri.pod-annotations": true },
+    });
+    let portmap = json!({
+        "type": "portmap",
+        "capabilities": { "portMappings": true },
+        "snat": true,
+    });
+    let bandwidth = json!({ "type": "bandwidth", "capabilities": { "bandwidth": true } });
+    let without_ipv6 = json!({
+        "type": "tuning",
+        "sysctl": {
+            "net.ipv6.conf.all.disable_ipv6": "1",
+            "net.ipv6.conf.default.disable_ipv6": "1",
+            "net.ipv6.conf.lo.disable_ipv6": "1",
+        },
+    });
+    let mut plugins = vec![ours, portmap];
+    plugins.extend(installed.bandwidth.then_some(bandwidth));
+    plugins.extend(installed.pods_without_ipv6.then_some(without_ipv6));
+    plugins
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn made(variables: &[(&str, &str)]) -> String {
+        let variables: BTreeMap<_, _> = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let (config, _) = config::resolve(&variables).unwrap();
+        text(&config.host, &config.installed)
+    }
+
+    const USUAL: &str = r#"{
+  "cniVersion": "0.4.0",
+  "disableCheck": true,
+  "name": "aws-cni",
+  "plugins": [
+    {
+      "capabilities": {
+        "io.kubernetes.cri.pod-annotations": true
+      },
+      "mtu": "9001",
+      "name": "aws-cni",
+      "pluginLogFile": "/var/log/aws-routed-eni/plugin.log",
+      "pluginLogLevel": "Debug",
+      "podSGEnforcingMode": "strict",
+      "type": "aws-cni",
+      "vethPrefix": "eni"
+    },
+    {
+      "capabilities": {
+        "portMappings": true
+      },
+      "snat": true,
+      "type": "portmap"
+    }
+  ]
+}
+"#;
+
+    #[test]
+    fn without_variables_it_is_upstreams_without_the_egress_plugin() {
+        assert_eq!(made(&[]), USUAL);
+    }
+
+    #[test]
+    fn what_variables_say_is_in_it_and_plugins_are_chained_when_asked_for() {
+        let text = made(&[
+            ("AWS_VPC_K8S_CNI_VETHPREFIX", "pod"),
+            ("AWS_VPC_ENI_MTU", "1500"),
+            ("POD_SECURITY_GROUP_ENFORCING_MODE", "standard"),
+            ("AWS_VPC_K8S_PLUGIN_LOG_FILE", "/a \"b\"\\c"),
+            ("AWS_VPC_K8S_PLUGIN_LOG_LEVEL", "WARN"),
+            ("ENABLE_BANDWIDTH_PLUGIN", "true"),
+            ("DISABLE_POD_V6", "true"),
+        ]);
+        let list: Value = serde_json::from_str(&text).unwrap();
+        let [ours, portmap, bandwidth, tuning] = &list["plugins"].as_array().unwrap()[..] else {
+            panic!("{text}")
+        };
+        for (field, value) in [
+            ("vethPrefix", "pod"),
+            ("mtu", "1500"),
+            ("podSGEnforcingMode", "standard"),
+            ("pluginLogFile", "/a \"b\"\\c"),
+            ("pluginLogLevel", "WARN"),
+        ] {
+            assert_eq!(ours[field], value, "{field}");
+        }
+        assert_eq!(portmap["type"], "portmap");
+        assert_eq!(
+            *bandwidth,
+            json!({"type": "bandwidth", "capabilities": {"bandwidth": true}})
+        );
+        assert_eq!(tuning["type"], "tuning");
+        let off = tuning["sysctl"].as_object().unwrap();
+        assert_eq!(off.len(), 3);
+        assert!(off.values().all(|value| value == "1"));
+    }
+}

@@ -2,7 +2,8 @@
 //! wherever the log goes.
 //!
 //! Owns: the wording of these lines and how often they come. Must not: block who says something (lines go to a thread of
-//! their own and are dropped when it is behind), or fail. Driven by: `init`, `alone` and `daemon`.
+//! their own and are dropped when it is behind), or fail. Driven by: `alone` and `daemon`, until pods are served; the pace
+//! of lines also by `init`.
 
 use crate::clock;
 use crate::owner::Progress;
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 pub const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// What is over sooner than this is not worth a line.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 /// Something else is waited for: told no sooner than this after the line before.
 const NEWS: Duration = Duration::from_secs(5);
 /// The same is still waited for: told again.
@@ -54,21 +55,12 @@ impl Console {
         } else {
             Box::new(io::stdout())
         };
-        Self::speaking("ipamd", out)
-    }
-
-    /// Says lines on standard output, which is the only log there is.
-    pub(crate) fn on_stdout(who: &'static str) -> Self {
-        Self::speaking(who, Box::new(io::stdout()))
-    }
-
-    fn speaking(who: &'static str, out: Box<dyn Write + Send>) -> Self {
         let (console, lines) = Self::channel();
         let last_words = PathBuf::from(TERMINATION_LOG);
         // Without a thread nobody hears anything; the log does, and the node works all the same.
         let _ = std::thread::Builder::new()
             .name("console".into())
-            .spawn(move || speak(who, &lines, out, &last_words));
+            .spawn(move || speak(&lines, out, &last_words));
         console
     }
 
@@ -88,31 +80,31 @@ impl Console {
         );
     }
 
-    /// Says what is missing when it has been for a while, and goes on being said to.
-    pub(crate) fn lacks_for_long(&mut self, what: &str) {
-        self.say(self.pace.clone().after(clock::boot(), Some(what), PATIENCE));
-    }
-
-    /// Says what start-up waits for until it is over, and then what keeps the node from being ready.
-    pub(crate) async fn tell_forever(
+    /// Says what start-up waits for until it is over, then what the runtime's network configuration waits for (`lack`)
+    /// until it is written.
+    pub(crate) async fn tell_until_served(
         mut self,
         mut progress: watch::Receiver<Progress>,
-        mut troubles: watch::Receiver<Option<String>>,
+        lack: watch::Receiver<Option<String>>,
     ) {
         loop {
             let seen = progress.borrow_and_update().clone();
-            let trouble = troubles.borrow_and_update().clone();
-            if seen.serving || seen.waiting_for.is_some() {
-                let missing = seen.waiting_for.or(trouble);
-                let due = self.pace.clone();
-                self.say(due.after(clock::boot(), missing.as_deref(), PATIENCE));
+            let missing = if seen.serving {
+                lack.borrow().clone()
+            } else {
+                seen.waiting_for
+            };
+            if seen.serving || missing.is_some() {
+                let missing = missing.as_deref();
+                self.say(self.pace.clone().after(clock::boot(), missing, PATIENCE));
             }
-            let waits = self.pace.is_waiting();
+            if seen.serving && missing.is_none() {
+                return;
+            }
             tokio::select! {
                 biased;
                 changed = progress.changed() => if changed.is_err() { return },
-                changed = troubles.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(LOOK), if waits => {}
+                () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
@@ -134,7 +126,7 @@ pub fn leave_last_words(path: &Path, text: &str) {
     let _ = file.and_then(|mut file| file.write_all(text.as_bytes()));
 }
 
-fn speak(who: &str, lines: &Receiver<Line>, mut out: impl Write, last_words: &Path) {
+fn speak(lines: &Receiver<Line>, mut out: impl Write, last_words: &Path) {
     while let Ok(line) = lines.recv() {
         let (text, last) = match line {
             Line::Waiting(what) => {
@@ -143,26 +135,21 @@ fn speak(who: &str, lines: &Receiver<Line>, mut out: impl Write, last_words: &Pa
             }
             Line::Served => ("start-up finished, pods are served".into(), String::new()),
         };
-        let _ = writeln!(out, "{who}: {text}").and_then(|()| out.flush());
+        let _ = writeln!(out, "ipamd: {text}").and_then(|()| out.flush());
         leave_last_words(last_words, &last);
     }
 }
 
 /// When a line is due.
 #[derive(Debug, Clone, Default)]
-struct Pace {
+pub(crate) struct Pace {
     since: Option<Instant>,
     said: Option<(String, Instant)>,
 }
 
 impl Pace {
-    /// Whether something is missing.
-    fn is_waiting(&self) -> bool {
-        self.since.is_some()
-    }
-
     /// What is missing now; a line when it is due, not before something was missing for `patience`.
-    fn after(
+    pub(crate) fn after(
         mut self,
         now: Instant,
         missing: Option<&str>,
@@ -252,7 +239,7 @@ mod tests {
             }
             drop(console);
             let mut out = Vec::new();
-            speak("ipamd", &heard, &mut out, &message);
+            speak(&heard, &mut out, &message);
             String::from_utf8(out).unwrap()
         };
         assert_eq!(speaking(&[waiting("IMDS")]), "ipamd: waiting for IMDS\n");

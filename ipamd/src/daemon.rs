@@ -3,7 +3,7 @@
 //! Owns: the tasks and their channels, the order of the end. Must not: know where its hands reach (they are given to it).
 //! Driven by: `app` with the real world, tests with one of their own.
 
-use crate::conflist::{self, Conflist};
+use crate::conflist::Keeper;
 use crate::console::Console;
 use crate::host::{Host, Kernel};
 use crate::inbox::{Events, inbox};
@@ -46,12 +46,12 @@ pub struct World {
     pub identity: watch::Sender<Identity>,
     /// Where people are told what is waited for.
     pub console: Console,
+    /// The network configuration for the container runtime.
+    pub conflist: Keeper,
     /// What the network policy agent is told when it asks for the node's mode.
     pub policy_mode: String,
     /// What plugins are told of pods' way out.
     pub way_out: WayOut,
-    /// The network configuration that makes the node ready, and where it belongs.
-    pub conflist: Conflist,
 }
 
 /// Runs `node` until `stop` is over, then answers who still waits. The socket is bound before the first effect; a folder
@@ -88,8 +88,8 @@ pub async fn run(
         host: desired,
     };
     let (owner, progress) = Owner::new(node, inbox, runners);
-    let (health, tell) = health::service(progress.clone());
-    let (trouble, troubles) = watch::channel(None);
+    let (health, reporter) = health::service(progress.clone());
+    let (lack, lacking) = watch::channel(Some("the network configuration".to_owned()));
     let (close, closed) = oneshot::channel::<()>();
     let tasks = Tasks {
         server: tokio::spawn(serve(
@@ -101,13 +101,9 @@ pub async fn run(
         owner: tokio::spawn(owner.run()),
         others: vec![
             tokio::spawn(host.run_forever()),
-            tokio::spawn(world.console.tell_forever(progress.clone(), troubles)),
-            tokio::spawn(conflist::keep_forever(
-                world.conflist,
-                progress.clone(),
-                trouble,
-            )),
-            tokio::spawn(health::watch_forever(tell, progress, events.clone())),
+            tokio::spawn(world.console.tell_until_served(progress.clone(), lacking)),
+            tokio::spawn(world.conflist.keep_forever(progress.clone(), lack)),
+            tokio::spawn(health::watch_forever(reporter, progress, events.clone())),
         ],
     };
     tasks.run(events, close, stop).await

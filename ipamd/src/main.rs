@@ -1,96 +1,25 @@
 //! The `ipamd` program: arguments, environment, log, runtime, exit code. Must not: do anything else.
 
-use clap::{Parser, Subcommand};
 use config::{Config, Fallback};
+use ipamd::arguments::{self, Task};
 use ipamd::console::{TERMINATION_LOG, leave_last_words};
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
-
-/// The node daemon of VPC-native pod networking. Everything else is environment.
-#[derive(Debug, Parser)]
-#[command(name = "ipamd", version)]
-struct Arguments {
-    /// What to do instead of running the daemon.
-    #[command(subcommand)]
-    instead: Option<Instead>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Instead {
-    /// Install the plugins, set the node's sysctls, forget an earlier boot; needs privileges.
-    Init,
-    /// Ask the running daemon how it is. Exits with 0 when it is serving, 2 when nobody listens, 3 without an answer, 4
-    /// when it is not serving.
-    Health {
-        /// Health service: empty for alive, `ready` for start-up finished.
-        #[arg(long, default_value = "")]
-        service: String,
-        /// The daemon's socket.
-        #[arg(long, default_value = rpc::socket::PATH)]
-        socket: PathBuf,
-        /// Seconds until an answer must be there.
-        #[arg(long, default_value_t = 5)]
-        timeout: u64,
-    },
-}
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(told) => {
-            let code = u8::from(told.use_stderr());
-            // Nobody may be reading.
-            let _ = told.print();
-            return ExitCode::from(code);
-        }
-    };
-    match arguments.instead {
-        None => configured(|config, fallbacks| {
-            let _flush = ipamd::log::init(&config.process);
-            log_start(&config, &fallbacks);
-            let ended = block_on(ipamd::app::run(config));
-            if let Err(error) = &ended {
-                tracing::error!(error = format!("{error:#}"), "giving up");
-            }
-            ended
-        }),
-        Some(Instead::Init) => configured(|config, _| {
-            let ended = block_on(ipamd::init::run(&config));
-            if let Err(error) = &ended {
-                eprintln!("ipamd init: {error:#}");
-            }
-            ended
-        }),
-        Some(Instead::Health {
-            service,
-            socket,
-            timeout,
-        }) => health(&socket, &service, Duration::from_secs(timeout)),
+    match arguments::read() {
+        Ok(None) => configured(daemon),
+        Ok(Some(Task::Init)) => configured(init),
+        Ok(Some(Task::Health(question))) => ipamd::probe::run(&question),
+        Err(shown) => shown,
     }
 }
 
-#[expect(clippy::print_stdout, reason = "it is what the caller asked for")]
-fn health(socket: &Path, service: &str, within: Duration) -> ExitCode {
-    let asked = async { Ok(ipamd::probe::probe(socket, service, within).await) };
-    match block_on(asked) {
-        Ok((code, line)) => {
-            println!("{line}");
-            ExitCode::from(code)
-        }
-        Err(error) => {
-            eprintln!("ipamd health: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Runs with the configuration, or says at once everything that is wrong with it.
-fn configured(run: impl FnOnce(Config, Vec<Fallback>) -> anyhow::Result<()>) -> ExitCode {
-    let (config, fallbacks) = match config::resolve(&environment()) {
-        Ok(resolved) => resolved,
+/// Reads the environment once; what is refused is said, all of it, and nothing begins.
+fn configured(run: impl FnOnce(Config, Vec<Fallback>) -> ExitCode) -> ExitCode {
+    match config::resolve(&environment()) {
+        Ok((config, fallbacks)) => run(config, fallbacks),
         Err(refused) => {
             let lines: String = refused
                 .iter()
@@ -98,13 +27,6 @@ fn configured(run: impl FnOnce(Config, Vec<Fallback>) -> anyhow::Result<()>) -> 
                 .collect();
             eprint!("{lines}");
             leave_last_words(Path::new(TERMINATION_LOG), &lines);
-            return ExitCode::FAILURE;
-        }
-    };
-    match run(config, fallbacks) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            leave_last_words(Path::new(TERMINATION_LOG), &format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -122,29 +44,41 @@ fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
-fn log_start(config: &Config, fallbacks: &[Fallback]) {
-    let Config {
-        node,
-        host,
-        process,
-        install,
-    } = config;
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        ?node,
-        ?host,
-        ?process,
-        ?install,
-        "starting"
-    );
+fn daemon(config: Config, fallbacks: Vec<Fallback>) -> ExitCode {
+    let _flush = ipamd::log::init(&config.process);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), node = ?config.node, host = ?config.host, installed = ?config.installed, process = ?config.process, "starting");
     for fallback in fallbacks {
         tracing::warn!(variable = fallback.name, "{fallback}");
     }
+    ended(block_on(ipamd::app::run(config)), |error| {
+        tracing::error!(error, "giving up");
+    })
 }
 
-fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+fn init(config: Config, fallbacks: Vec<Fallback>) -> ExitCode {
+    for fallback in fallbacks {
+        ipamd::init::say(&fallback.to_string());
+    }
+    ended(block_on(ipamd::init::run(&config)), |error| {
+        eprintln!("ipamd init: {error}");
+    })
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build();
-    runtime?.block_on(work)
+        .build()?;
+    runtime.block_on(work)
+}
+
+fn ended(result: anyhow::Result<()>, tell: impl FnOnce(&str)) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let error = format!("{error:#}");
+            tell(&error);
+            leave_last_words(Path::new(TERMINATION_LOG), &error);
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -22,8 +22,8 @@ pub struct Progress {
     pub serving: bool,
     /// What start-up waits for; none when it has finished, or will never because the process was told to stop.
     pub waiting_for: Option<String>,
-    /// Whether this process has had an address for a pod in hand, anybody's: pods can be given one on this node.
-    pub addressed: bool,
+    /// What the first address for pods waits for; none once the node has had one.
+    pub lacks_address: Option<String>,
     /// When the owner last turned.
     pub turned: Instant,
 }
@@ -44,7 +44,7 @@ impl Owner {
         let (progress, receiver) = watch::channel(Progress {
             serving: false,
             waiting_for: None,
-            addressed: false,
+            lacks_address: Some("start-up".to_owned()),
             turned: clock::boot(),
         });
         (
@@ -116,13 +116,19 @@ impl Owner {
     }
 
     fn publish(&self) {
+        // Asked no more when there was one: it would be counted at each turn.
+        let had_one = self.progress.borrow().lacks_address.is_none();
         let progress = Progress {
             serving: self.node.is_serving(),
             waiting_for: match self.node.health() {
                 Health::Waiting(what) => Some(what),
                 Health::Serving | Health::Stopping => None,
             },
-            addressed: self.node.has_address(),
+            lacks_address: if had_one {
+                None
+            } else {
+                self.node.lacks_address(clock::boot())
+            },
             turned: clock::boot(),
         };
         self.progress.send_replace(progress);

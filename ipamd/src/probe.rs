@@ -1,81 +1,148 @@
-//! `ipamd health`: asks the daemon how it is, as kubelet's probes do. Exit codes are grpc-health-probe's (ipamd.md §0).
+//! `ipamd health`: asks the running daemon how it is, for kubelet's probes and for people.
 //!
-//! Owns: what is said of an answer. Must not: read configuration, log, take longer than it was given.
-//! Driven by: `main`.
+//! Owns: the one line that is said and the exit code, which are grpc-health-probe's (datapath.md §6.4). Must not: read the
+//! configuration or write a log: it runs every ten seconds on every node. Driven by: `main`.
 
-use crate::restore::with_causes;
+use crate::arguments::Question;
 use crate::serve::health::WAITING_FOR;
-use std::path::Path;
+use rpc::client::ConnectError;
+use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
-use tonic::Code;
-use tonic::transport::Endpoint;
-use tonic_health::pb::HealthCheckRequest;
+use tokio::time::{Instant, timeout_at};
+use tonic::{Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-/// The daemon is what it was asked for.
-const SERVING: u8 = 0;
-/// Nobody listens at the socket.
-const NOT_CONNECTED: u8 = 2;
-/// No answer, or none to this question.
-const NO_ANSWER: u8 = 3;
-/// The answer is no.
-const NOT_SERVING: u8 = 4;
+/// What came of asking; the number is the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Outcome {
+    Serving = 0,
+    BadArguments = 1,
+    NotConnected = 2,
+    NotAnswered = 3,
+    NotServing = 4,
+}
 
-/// Asks for a service; the exit code, and a line for people.
-pub async fn probe(socket: &Path, service: &str, within: Duration) -> (u8, String) {
-    let name = if service.is_empty() { "alive" } else { service };
-    let path = socket.display();
-    let asked = async {
-        let endpoint = match Endpoint::from_shared(format!("unix://{path}")) {
-            Ok(endpoint) => endpoint,
-            Err(error) => return (NOT_CONNECTED, format!("{path}: {error}")),
-        };
-        let channel = match endpoint.connect().await {
-            Ok(channel) => channel,
-            Err(error) => {
-                return (
-                    NOT_CONNECTED,
-                    format!("connect to {path}: {}", with_causes(&error)),
-                );
-            }
-        };
-        let request = HealthCheckRequest {
-            service: service.to_owned(),
-        };
-        let answer = match HealthClient::new(channel).check(request).await {
-            Ok(answer) => answer,
-            Err(status) if status.code() == Code::NotFound => {
-                return (
-                    NO_ANSWER,
-                    format!("the daemon has no health service {service:?}"),
-                );
-            }
-            Err(status) => {
-                return (
-                    NO_ANSWER,
-                    format!("{:?}: {}", status.code(), status.message()),
-                );
-            }
-        };
-        let waiting_for = answer
-            .metadata()
-            .get(WAITING_FOR)
-            .and_then(|what| what.to_str().ok())
-            .map(str::to_owned);
-        match (answer.into_inner().status(), waiting_for) {
-            (ServingStatus::Serving, _) => (SERVING, "SERVING".to_owned()),
-            (_, Some(what)) => (NOT_SERVING, format!("NOT_SERVING, waiting for {what}")),
-            (status, None) => (NOT_SERVING, status.as_str_name().to_owned()),
+/// Asks, says what came of it, and ends.
+#[expect(clippy::print_stdout, reason = "the line is this program's output")]
+pub fn run(question: &Question) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let (outcome, line) = match runtime {
+        Ok(runtime) => runtime.block_on(ask(question)),
+        Err(error) => (Outcome::NotConnected, in_short(&error)),
+    };
+    // The empty name stands for the daemon as a whole.
+    let service = match question.service.as_str() {
+        "" => "ipamd",
+        name => name,
+    };
+    println!("{service}: {line}");
+    ExitCode::from(outcome as u8)
+}
+
+async fn ask(question: &Question) -> (Outcome, String) {
+    let within = Duration::from_secs(question.timeout);
+    let deadline = Instant::now() + within;
+    let channel = match rpc::client::channel(&question.socket, within).await {
+        Ok(channel) => channel,
+        Err(error @ ConnectError::Path(_)) => return (Outcome::BadArguments, in_short(&error)),
+        Err(error) => return (Outcome::NotConnected, in_short(&error)),
+    };
+    let mut client = HealthClient::new(channel);
+    let request = HealthCheckRequest {
+        service: question.service.clone(),
+    };
+    match timeout_at(deadline, client.check(request)).await {
+        Ok(answer) => judge(answer),
+        Err(_) => {
+            let line = format!("the daemon accepts but does not answer within {within:?}");
+            (Outcome::NotAnswered, line)
+        }
+    }
+}
+
+fn judge(answer: Result<Response<HealthCheckResponse>, Status>) -> (Outcome, String) {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(status) => {
+            let line = format!("no answer: {:?}: {}", status.code(), status.message());
+            return (Outcome::NotAnswered, line);
         }
     };
-    let (code, said) = tokio::time::timeout(within, asked)
-        .await
-        .unwrap_or_else(|_| {
-            (
-                NO_ANSWER,
-                format!("no answer from {path} within {within:?}"),
-            )
+    let status = answer.get_ref().status();
+    let outcome = match status {
+        ServingStatus::Serving => Outcome::Serving,
+        _ => Outcome::NotServing,
+    };
+    let why = answer.metadata().get(WAITING_FOR);
+    let line = match why.and_then(|why| why.to_str().ok()) {
+        Some(why) => format!("{}, waiting for {why}", status.as_str_name()),
+        None => status.as_str_name().to_owned(),
+    };
+    (outcome, line)
+}
+
+/// What was tried and the cause of all causes: those between, of the transport, repeat it.
+fn in_short<'a>(error: &'a (dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |error: &&'a (dyn Error + 'static)| {
+        (*error).source()
+    });
+    match causes.last() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: ServingStatus, why: Option<&'static str>) -> Response<HealthCheckResponse> {
+        let mut answer = Response::new(HealthCheckResponse {
+            status: status.into(),
         });
-    (code, format!("{name}: {said}"))
+        if let Some(why) = why {
+            let value = tonic::metadata::MetadataValue::from_static(why);
+            answer.metadata_mut().insert(WAITING_FOR, value);
+        }
+        answer
+    }
+
+    #[test]
+    fn the_line_says_the_status_and_what_is_waited_for() {
+        for (answered, outcome, line) in [
+            (
+                Ok(answer(ServingStatus::Serving, None)),
+                Outcome::Serving,
+                "SERVING",
+            ),
+            (
+                Ok(answer(ServingStatus::NotServing, Some("EC2"))),
+                Outcome::NotServing,
+                "NOT_SERVING, waiting for EC2",
+            ),
+            (
+                Ok(answer(ServingStatus::NotServing, None)),
+                Outcome::NotServing,
+                "NOT_SERVING",
+            ),
+            (
+                Ok(answer(ServingStatus::ServiceUnknown, None)),
+                Outcome::NotServing,
+                "SERVICE_UNKNOWN",
+            ),
+            (
+                Err(Status::not_found("no such service")),
+                Outcome::NotAnswered,
+                "no answer: NotFound: no such service",
+            ),
+        ] {
+            assert_eq!(judge(answered), (outcome, line.to_owned()));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! What an earlier process left on disk, read once before the machine exists.
 //!
 //! Owns: that a file which cannot be understood is set aside and stops nothing. Must not: judge entries (the machine
-//! does). Driven by: `app`.
+//! does). Driven by: `app`; the boot id also by `init`.
 
 use anyhow::Context;
 use ipam::boot::Restored;
@@ -9,8 +9,8 @@ use model::allocation::{BootId, Checkpoint};
 use model::intent::Intent;
 use std::path::{Path, PathBuf};
 
-/// Which boot of the kernel this is.
-pub(crate) const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// Where the kernel says which boot this is.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Where the daemon's files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,12 +49,17 @@ pub fn restore(paths: &Paths) -> anyhow::Result<Restored> {
             );
         }
     }
-    let boot_id = std::fs::read_to_string(BOOT_ID).with_context(|| format!("read {BOOT_ID}"))?;
     Ok(Restored {
         checkpoint: checkpoint(&paths.checkpoint),
         journal: journal(&paths.journal),
-        boot_id: BootId(boot_id.trim().to_owned()),
+        boot_id: this_boot()?,
     })
+}
+
+/// Which boot of the kernel this is.
+pub(crate) fn this_boot() -> anyhow::Result<BootId> {
+    let boot_id = std::fs::read_to_string(BOOT_ID).with_context(|| format!("read {BOOT_ID}"))?;
+    Ok(BootId(boot_id.trim().to_owned()))
 }
 
 fn checkpoint(path: &Path) -> Option<Checkpoint> {

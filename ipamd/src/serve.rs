@@ -11,7 +11,7 @@ use std::future::Future;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
-use tonic_health::pb::health_server::HealthServer;
+use tonic_health::pb::health_server::{Health, HealthServer};
 
 /// Why the socket is not served (any more).
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum ServeError {
 pub async fn serve(
     listener: UnixListener,
     api: grpc::Api,
-    health: HealthServer<health::Service>,
+    health: HealthServer<impl Health>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     Server::builder()

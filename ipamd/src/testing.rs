@@ -1,7 +1,5 @@
-//! What several tests need: a folder that goes away, the network configuration in it. Must not: be compiled into the daemon.
+//! What several tests need: a folder that goes away. Must not: be compiled into the daemon.
 
-use crate::conflist::Conflist;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -30,12 +28,4 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
-}
-
-/// The default network configuration, in this directory.
-pub(crate) fn conflist_in(folder: &Path) -> Conflist {
-    let directory = folder.display().to_string();
-    let variables = BTreeMap::from([("HOST_CNI_CONFDIR_PATH".to_owned(), directory)]);
-    let (config, _) = config::resolve(&variables).unwrap();
-    Conflist::new(&config.install)
 }

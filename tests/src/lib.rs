@@ -16,6 +16,7 @@ pub mod filter;
 pub mod kernel;
 pub mod kill;
 pub mod mirrors;
+pub mod once;
 pub mod percentile;
 pub mod progress;
 pub mod stage;

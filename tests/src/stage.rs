@@ -28,7 +28,7 @@ const LIFE: Duration = Duration::from_secs(120);
 /// The plugin as runtimes know it.
 pub const PLUGIN: &str = "aws-cni";
 /// Where the daemon leaves its network configuration: beside the one that was installed, which chains no other plugin.
-const ASIDE: &str = "/var/lib/cni";
+pub const UNREAD: &str = "/var/lib/cni";
 /// The daemon's socket below a node's root.
 const SOCKET: &str = "run/aws-node/ipamd.sock";
 
@@ -150,7 +150,7 @@ impl Stage {
         let mut variables = vec![
             ("AWS_VPC_K8S_CNI_LOG_FILE", "stdout"),
             ("AWS_VPC_K8S_CNI_LOGLEVEL", "debug"),
-            ("HOST_CNI_CONFDIR_PATH", ASIDE),
+            ("HOST_CNI_CONFDIR_PATH", UNREAD),
         ];
         variables.extend(extra);
         let task = self

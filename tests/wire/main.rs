@@ -4,12 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod boot;
+mod conflist;
 mod console;
 mod create;
 mod grpc;
 mod image;
+mod init;
 mod limit;
 mod outage;
+mod probe;
 mod recovery;
 mod refusals;
 mod start;

@@ -84,10 +84,10 @@ impl Imds {
         outcome.unwrap_or(Err(ImdsError::Deadline(deadline)))
     }
 
-    /// The MAC address of the primary ENI, in at most `deadline`: one request, and one for the token.
+    /// The primary ENI's hardware address, by which its link is known: one request, and one for the token.
     pub async fn fetch_primary_mac(&self, deadline: Duration) -> Result<Mac, ImdsError> {
         let source = Source(self.client(1));
-        let outcome = tokio::time::timeout(deadline, source.required("mac")).await;
+        let outcome = tokio::time::timeout(deadline, Box::pin(source.required("mac"))).await;
         outcome.unwrap_or(Err(ImdsError::Deadline(deadline)))
     }
 

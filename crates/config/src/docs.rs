@@ -8,10 +8,11 @@ const INTRODUCTION: &str = "\
 <!-- Made from the table in crates/config: cargo run -p config --example configuration-docs > docs/configuration.md -->
 # Configuration
 
-All configuration of `ipamd` is in its environment. It is read once at start, and the values used are logged.
+All configuration of `ipamd` is in its environment. It is read once at start, and the values used are logged. The init
+container (`ipamd init`) reads the same variables in the same way.
 
 * A value that cannot be read either is *refused* (the daemon names all such values at once and does not start) or makes
-  the daemon *fall back* to the default and report it.
+  the daemon *fall back*, to the default unless the row says otherwise, and report it.
 * A value that asks for something that is not built yet is refused by name. Rows marked *no effect* say why every value is
   accepted.
 * Booleans are `1 t T true TRUE True` and `0 f F false FALSE False`. Integers are decimal digits with an optional sign.
@@ -49,16 +50,16 @@ fn line(row: &Variable) -> String {
         "| `{}` | {} | {default} | {} | {}{effect} |\n",
         row.name,
         row.kind.name(),
-        match row.fallback {
-            Some(text) => format!("{}: `{text}`", bad(row)),
-            None => bad(row).to_owned(),
-        },
+        bad(row),
         row.doc
     )
 }
 
-fn bad(row: &Variable) -> &'static str {
-    match (row.on_bad, row.kind) {
+fn bad(row: &Variable) -> String {
+    let text = match (row.on_bad, row.kind) {
+        (OnBad::FallbackTo(text), _) => {
+            return format!("fallback to `{text}`; empty: fallback to the default");
+        }
         (OnBad::Refused, Kind::Integer { .. }) => "refused; empty: fallback",
         (OnBad::Refused, _) => "refused",
         (OnBad::Fallback, Kind::Text(check)) if check("\u{0}").is_ok() => "none is bad",
@@ -67,7 +68,8 @@ fn bad(row: &Variable) -> &'static str {
             OnBad::Fallback,
             Kind::StrictBool | Kind::Integer { .. } | Kind::Mark | Kind::Field | Kind::Word(_),
         ) => "fallback (also empty)",
-    }
+    };
+    text.to_owned()
 }
 
 #[cfg(test)]

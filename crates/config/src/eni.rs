@@ -38,7 +38,7 @@ pub const POD_SECURITY_GROUP_ENFORCING_MODE: Variable = Variable::row(
     "strict",
     "`strict` or `standard`: how traffic of pods with security groups of their own is treated.",
 )
-.nothing("it counts with `ENABLE_POD_ENI` only, which is not built yet");
+.nothing("it is written into the plugin's configuration, where it counts with `ENABLE_POD_ENI` only, which is not built yet");
 /// Custom networking.
 pub const CUSTOM_NETWORK_CFG: Variable = Variable::soft(
     "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG",

@@ -1,5 +1,4 @@
-//! The variables of the host's network (ipamd.md §1.4) and of what the plugin's configuration is written from
-//! (operations.md §1.3). Must not: touch a link or a file.
+//! The variables of the host's network (ipamd.md §1.4, operations.md §1.2 and §1.3). Must not: touch a link or a sysctl.
 
 use crate::variable::{Kind, Variable};
 use ipnetwork::Ipv4Network;
@@ -96,63 +95,12 @@ pub const ENABLE_V4_EGRESS: Variable = Variable::soft(
     "IPv6 pods reach IPv4 through the node's address.",
 )
 .nothing("it counts in IPv6 clusters only, which are not built yet");
-/// Bandwidth plugin.
-pub const ENABLE_BANDWIDTH_PLUGIN: Variable = Variable::soft(
-    "ENABLE_BANDWIDTH_PLUGIN",
-    "false",
-    "Chain the bandwidth plugin after this one.",
-);
-/// No IPv6 in pods.
-pub const DISABLE_POD_V6: Variable = Variable::soft(
-    "DISABLE_POD_V6",
-    "false",
-    "Chain a plugin that switches IPv6 off in pods.",
-);
 /// TCP early demultiplexing.
 pub const DISABLE_TCP_EARLY_DEMUX: Variable = Variable::soft(
     "DISABLE_TCP_EARLY_DEMUX",
     "false",
-    "Switch TCP early demultiplexing off on the node (kubelet's probes of pods with branch ENIs need it).",
-);
-/// Log of the plugin.
-pub const PLUGIN_LOG_FILE: Variable = Variable::row(
-    "AWS_VPC_K8S_PLUGIN_LOG_FILE",
-    Kind::Text(plugin_log_file),
-    "/var/log/aws-routed-eni/plugin.log",
-    "Log of the plugin; not `stdout`, which carries the plugin's result.",
-)
-.refused();
-/// Log level of the plugin.
-pub const PLUGIN_LOG_LEVEL: Variable = Variable::text(
-    "AWS_VPC_K8S_PLUGIN_LOG_LEVEL",
-    "Debug",
-    "Log level of the plugin.",
-);
-/// Log of the IPv4 egress plugin.
-pub const EGRESS_V4_LOG_FILE: Variable = Variable::text(
-    "AWS_VPC_K8S_EGRESS_V4_PLUGIN_LOG_FILE",
-    "/var/log/aws-routed-eni/egress-v4-plugin.log",
-    "Log of the IPv4 egress plugin.",
-)
-.nothing(INSTALLER);
-/// Log of the IPv6 egress plugin.
-pub const EGRESS_V6_LOG_FILE: Variable = Variable::text(
-    "AWS_VPC_K8S_EGRESS_V6_PLUGIN_LOG_FILE",
-    "/var/log/aws-routed-eni/egress-v6-plugin.log",
-    "Log of the IPv6 egress plugin.",
-)
-.nothing(INSTALLER);
-/// Where plugins are installed.
-pub const CNI_BIN_PATH: Variable = Variable::text(
-    "HOST_CNI_BIN_PATH",
-    "/host/opt/cni/bin",
-    "Directory the plugins are installed in.",
-);
-/// Where the configuration is installed.
-pub const CNI_CONFDIR_PATH: Variable = Variable::text(
-    "HOST_CNI_CONFDIR_PATH",
-    "/host/etc/cni/net.d",
-    "Directory the network configuration is installed in.",
+    "Switch TCP early demultiplexing off on the node (kubelet's probes of pods with branch ENIs need it); otherwise it is \
+     switched on. `ipamd init` does it; a kernel without it is left alone.",
 );
 /// Old switch.
 pub const ENABLE_NFTABLES: Variable = Variable::text(
@@ -169,7 +117,6 @@ pub const CONFIGURE_RPFILTER: Variable = Variable::text(
 )
 .nothing(OLD);
 
-const INSTALLER: &str = "it is for the egress plugin, which is not built yet and is not installed";
 const OLD: &str = "upstream does not read it any more either";
 
 /// All rows, in the order of the reference page.
@@ -186,15 +133,7 @@ pub const ROWS: &[Variable] = &[
     EXTERNAL_SERVICE_CIDRS,
     ENABLE_V6_EGRESS,
     ENABLE_V4_EGRESS,
-    ENABLE_BANDWIDTH_PLUGIN,
-    DISABLE_POD_V6,
     DISABLE_TCP_EARLY_DEMUX,
-    PLUGIN_LOG_FILE,
-    PLUGIN_LOG_LEVEL,
-    EGRESS_V4_LOG_FILE,
-    EGRESS_V6_LOG_FILE,
-    CNI_BIN_PATH,
-    CNI_CONFDIR_PATH,
     ENABLE_NFTABLES,
     CONFIGURE_RPFILTER,
 ];
@@ -237,14 +176,6 @@ fn range(entry: &str) -> Option<Ipv4Network> {
     }
     let range = Ipv4Network::new(address.parse().ok()?, length.parse().ok()?).ok()?;
     Ipv4Network::new(range.network(), range.prefix()).ok()
-}
-
-fn plugin_log_file(text: &str) -> Result<(), &'static str> {
-    if text == "stdout" {
-        Err("standard output carries the plugin's result; want a path or stderr")
-    } else {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

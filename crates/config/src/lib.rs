@@ -11,9 +11,11 @@ pub mod cluster;
 pub mod docs;
 pub mod eni;
 pub mod host;
+pub mod installed;
 pub mod pool;
 pub mod process;
 pub mod resolve;
 pub mod variable;
 
-pub use resolve::{Config, Fallback, HostSettings, InstallSettings, Refused, resolve};
+pub use installed::InstalledSettings;
+pub use resolve::{Config, Fallback, HostSettings, Refused, resolve};

@@ -1,14 +1,14 @@
 //! From a map of raw values to a [`Config`], with every refusal and fallback at once. Must not: read the process's
 //! environment or stop at the first bad value.
 
+use crate::installed::InstalledSettings;
 use crate::process::{LogFile, LogLevel, ProcessSettings};
 use crate::variable::{Effect, OnBad, UNBOUNDED, Value, Variable};
-use crate::{cluster, eni, host, pool, process};
+use crate::{cluster, eni, host, installed, pool, process};
 use ipnetwork::Ipv4Network;
 use model::settings::{Mode, NodeSettings, RandomizeSnat, Snat, WarmTargets};
 use model::time::Duration;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// Everything the daemon is configured with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,10 +17,10 @@ pub struct Config {
     pub node: NodeSettings,
     /// For the host's network.
     pub host: HostSettings,
+    /// For what is installed on the host.
+    pub installed: InstalledSettings,
     /// For the process.
     pub process: ProcessSettings,
-    /// For what is installed on the node.
-    pub install: InstallSettings,
 }
 
 /// What the host's network is configured with.
@@ -42,30 +42,7 @@ pub struct HostSettings {
     pub external_services: Vec<Ipv4Network>,
     /// `AWS_VPC_K8S_CNI_VETHPREFIX`, 1 to 4 characters.
     pub veth_prefix: String,
-}
-
-/// What is installed on the node: plugins, sysctls, the network configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstallSettings {
-    /// `HOST_CNI_BIN_PATH`.
-    pub plugins: PathBuf,
-    /// `HOST_CNI_CONFDIR_PATH`.
-    pub configurations: PathBuf,
-    /// `AWS_VPC_K8S_CNI_VETHPREFIX`.
-    pub veth_prefix: String,
-    /// MTU of pods' links.
-    pub mtu: u32,
-    /// `POD_SECURITY_GROUP_ENFORCING_MODE`.
-    pub security_group_mode: String,
-    /// `AWS_VPC_K8S_PLUGIN_LOG_FILE`.
-    pub plugin_log_file: String,
-    /// `AWS_VPC_K8S_PLUGIN_LOG_LEVEL`.
-    pub plugin_log_level: String,
-    /// `ENABLE_BANDWIDTH_PLUGIN`.
-    pub bandwidth: bool,
-    /// `DISABLE_POD_V6`.
-    pub without_ipv6: bool,
-    /// Unless `DISABLE_TCP_EARLY_DEMUX`.
+    /// `DISABLE_TCP_EARLY_DEMUX`, the other way round.
     pub tcp_early_demux: bool,
 }
 
@@ -96,11 +73,12 @@ pub struct Refused {
 }
 
 /// Every row of the table with the title of its part, in the order of the reference page.
-pub fn tables() -> [(&'static str, &'static [Variable]); 5] {
+pub fn tables() -> [(&'static str, &'static [Variable]); 6] {
     [
         ("Warm pool", pool::ROWS),
         ("Addresses and ENIs", eni::ROWS),
-        ("Host and plugin", host::ROWS),
+        ("Host", host::ROWS),
+        ("Plugins and their configuration", installed::ROWS),
         ("Cluster", cluster::ROWS),
         ("Process", process::ROWS),
     ]
@@ -148,7 +126,8 @@ impl Reader<'_> {
             Err(why) => {
                 let used = row.fallback(raw);
                 self.fall_back(row, used.to_owned(), why);
-                row.read(used)
+                row.parse(Some(used))
+                    .unwrap_or_else(|_| row.default_value())
             }
         };
         if let Effect::OnlyDefault(what) = row.effect
@@ -228,8 +207,8 @@ impl Reader<'_> {
         Config {
             node: self.node(),
             host: self.host(),
+            installed: self.installed(),
             process: self.process(),
-            install: self.install(),
         }
     }
 
@@ -263,6 +242,21 @@ impl Reader<'_> {
             snat_excluded: host::ranges(self.text(&host::EXCLUDE_SNAT_CIDRS)).0,
             external_services: host::ranges(self.text(&host::EXTERNAL_SERVICE_CIDRS)).0,
             veth_prefix: self.text(&host::VETH_PREFIX).to_owned(),
+            tcp_early_demux: !self.switch(&host::DISABLE_TCP_EARLY_DEMUX),
+        }
+    }
+
+    fn installed(&self) -> InstalledSettings {
+        InstalledSettings {
+            plugins: self.text(&installed::CNI_BIN_PATH).into(),
+            network_configuration: self.text(&installed::CNI_CONFDIR_PATH).into(),
+            plugin_log_file: self.text(&installed::PLUGIN_LOG_FILE).to_owned(),
+            plugin_log_level: self.text(&installed::PLUGIN_LOG_LEVEL).to_owned(),
+            enforcing_mode: self
+                .text(&eni::POD_SECURITY_GROUP_ENFORCING_MODE)
+                .to_owned(),
+            bandwidth: self.switch(&installed::ENABLE_BANDWIDTH_PLUGIN),
+            pods_without_ipv6: self.switch(&installed::DISABLE_POD_V6),
         }
     }
 
@@ -288,23 +282,6 @@ impl Reader<'_> {
             backing_store: self.text(&eni::BACKING_STORE).into(),
             my_node_name: self.text(&cluster::MY_NODE_NAME).to_owned(),
             policy_mode: self.policy_mode(),
-        }
-    }
-
-    fn install(&self) -> InstallSettings {
-        InstallSettings {
-            plugins: self.text(&host::CNI_BIN_PATH).into(),
-            configurations: self.text(&host::CNI_CONFDIR_PATH).into(),
-            veth_prefix: self.text(&host::VETH_PREFIX).to_owned(),
-            mtu: self.number(&host::ENI_MTU),
-            security_group_mode: self
-                .text(&eni::POD_SECURITY_GROUP_ENFORCING_MODE)
-                .to_owned(),
-            plugin_log_file: self.text(&host::PLUGIN_LOG_FILE).to_owned(),
-            plugin_log_level: self.text(&host::PLUGIN_LOG_LEVEL).to_owned(),
-            bandwidth: self.switch(&host::ENABLE_BANDWIDTH_PLUGIN),
-            without_ipv6: self.switch(&host::DISABLE_POD_V6),
-            tcp_early_demux: !self.switch(&host::DISABLE_TCP_EARLY_DEMUX),
         }
     }
 

@@ -12,8 +12,6 @@ pub struct Variable {
     pub default: &'static str,
     /// What a value that cannot be read does.
     pub on_bad: OnBad,
-    /// Text used for a value that cannot be read, unless that is empty; the default when there is none.
-    pub fallback: Option<&'static str>,
     /// What a value that can be read does.
     pub effect: Effect,
     /// What it is for, in one or two sentences of Markdown.
@@ -54,6 +52,8 @@ pub enum Kind {
 pub enum OnBad {
     /// The default is used and the fallback reported.
     Fallback,
+    /// The same with another value than the default, which also parses; an empty text still means the default.
+    FallbackTo(&'static str),
     /// The daemon does not start.
     Refused,
 }
@@ -108,7 +108,6 @@ impl Variable {
             kind,
             default,
             on_bad: OnBad::Fallback,
-            fallback: None,
             effect: Effect::Obeyed,
             doc,
         }
@@ -122,10 +121,10 @@ impl Variable {
         }
     }
 
-    /// The same row, but a bad value that is not empty is taken for this text.
+    /// The same row, but a bad value that is not empty makes it fall back to `text` instead of the default.
     pub const fn falls_back_to(self, text: &'static str) -> Self {
         Self {
-            fallback: Some(text),
+            on_bad: OnBad::FallbackTo(text),
             ..self
         }
     }
@@ -148,22 +147,17 @@ impl Variable {
 
     /// The default as a value.
     pub fn default_value(&self) -> Value {
-        self.read(self.default)
+        self.kind
+            .parse(self.default)
+            .expect("every default parses, a test goes through all rows")
     }
 
-    /// What a bad value is taken for; an empty one always for the default.
+    /// What is used instead of the bad value `raw` when it is not refused.
     pub fn fallback(&self, raw: Option<&str>) -> &'static str {
-        match (self.fallback, raw) {
-            (Some(text), Some(bad)) if !bad.is_empty() => text,
+        match (self.on_bad, raw) {
+            (OnBad::FallbackTo(text), Some(bad)) if !bad.is_empty() => text,
             _ => self.default,
         }
-    }
-
-    /// The value of a text from the table.
-    pub fn read(&self, text: &'static str) -> Value {
-        self.kind
-            .parse(text)
-            .expect("defaults and fallbacks parse, a test goes through all rows")
     }
 
     /// Reads `raw`; the error says what a good value looks like.

@@ -1,6 +1,7 @@
 //! What status, health and introspection show: a snapshot of the machine as plain values. Must not: change anything.
 
 use crate::node::Node;
+use model::call::Action;
 use model::card::{DeviceIndex, RouteTable};
 use model::id::{EniId, InstanceId};
 use model::imds::InstanceMetadata;
@@ -77,15 +78,28 @@ impl Node {
         }
     }
 
+    /// What the node's first address for pods waits for; none when there is one, whoever holds it.
+    pub fn lacks_address(&self, now: Instant) -> Option<String> {
+        if self.pool.allocations().next().is_some() || self.pool.stats(now).total > 0 {
+            return None;
+        }
+        let what = "a first address for pods";
+        let last = |action| self.budget.last_failure(action);
+        let fill = Action::AssignPrivateIpAddresses;
+        // Another ENI may be on its way because the primary one got none: that it got none is what is known.
+        let trouble = match self.growth_trouble(now, &last) {
+            Some((action, _, error)) => Some((action, error)),
+            None => last(fill).map(|blocked| (fill, blocked.error.clone())),
+        };
+        Some(match trouble {
+            Some((action, error)) => format!("{what}: EC2 {}: {error}", action.name()),
+            None => what.to_owned(),
+        })
+    }
+
     /// Identity of the instance, once IMDS has told it.
     pub fn metadata(&self) -> Option<&InstanceMetadata> {
         self.world.metadata.as_ref()
-    }
-
-    /// Whether an address for a pod, of whatever state, is on an ENI that pods can use.
-    pub fn has_address(&self) -> bool {
-        let mut usable = self.pool.enis().filter(|eni| eni.state == EniState::Usable);
-        usable.any(|eni| self.pool.addresses(&eni.id).next().is_some())
     }
 
     /// A snapshot.

@@ -89,13 +89,8 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
 
 /// Replaces the content, mode 0600. A reader, also one after a crash, sees the old content or the new, each whole.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    write_for(path, bytes, 0o600)
-}
-
-/// [`write()`] with another mode, less the process's mask.
-pub fn write_for(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let temporary = beside(path, ".tmp");
-    let outcome = fill(&temporary, bytes, mode)
+    let outcome = fill(&temporary, bytes)
         .and_then(|()| fs::rename(&temporary, path).map_err(failed(Step::Rename, path)));
     if outcome.is_err() {
         // Gives the space back on a full disk; the error that matters is the first one.
@@ -153,20 +148,20 @@ pub fn remove_leftovers(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     Ok(removed)
 }
 
-fn fill(temporary: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
-    let mut file = create(temporary, mode).map_err(failed(Step::Create, temporary))?;
+fn fill(temporary: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let mut file = create(temporary).map_err(failed(Step::Create, temporary))?;
     file.write_all(bytes)
         .map_err(failed(Step::Fill, temporary))?;
     file.sync_all().map_err(failed(Step::Sync, temporary))
 }
 
 /// A file that did not exist before: neither the mode nor the target of a leftover (or link) of that name is taken over.
-fn create(temporary: &Path, mode: u32) -> io::Result<File> {
+fn create(temporary: &Path) -> io::Result<File> {
     let create = || {
         OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(mode)
+            .mode(0o600)
             .open(temporary)
     };
     match create() {

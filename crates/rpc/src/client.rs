@@ -68,6 +68,14 @@ pub struct Client {
 
 /// Connects to the socket at `path`.
 pub async fn connect(path: &Path, within: Duration) -> Result<Client, ConnectError> {
+    let channel = channel(path, within).await?;
+    Ok(Client {
+        backend: CniBackendClient::new(channel),
+    })
+}
+
+/// The connection alone, for other services than ours on the same socket.
+pub async fn channel(path: &Path, within: Duration) -> Result<Channel, ConnectError> {
     let invalid = || ConnectError::Path(path.to_owned());
     let text = path
         .to_str()
@@ -83,9 +91,7 @@ pub async fn connect(path: &Path, within: Duration) -> Result<Client, ConnectErr
             path: path.to_owned(),
             source,
         }),
-        Ok(Ok(channel)) => Ok(Client {
-            backend: CniBackendClient::new(channel),
-        }),
+        Ok(Ok(channel)) => Ok(channel),
     }
 }
 

@@ -11,19 +11,6 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 /// Where the daemon listens; upstream's plugin has it built in.
 pub const PATH: &str = "/var/run/aws-node/ipamd.sock";
 
-/// The directory of the socket, which is also the daemon's run directory.
-pub fn folder() -> &'static Path {
-    Path::new(PATH)
-        .parent()
-        .expect("the socket's path is absolute")
-}
-
-/// Whether a daemon, anybody's, has made its socket in a directory.
-pub fn exists_in(folder: &Path) -> bool {
-    let name = Path::new(PATH).file_name().expect("the socket has a name");
-    folder.join(name).exists()
-}
-
 /// Connections that may wait to be accepted: a burst of pods on a large node, several times over.
 const BACKLOG: u32 = 1024;
 

@@ -167,7 +167,8 @@ impl Kernel for HostKernel {
 }
 
 /// Links stacked on a device may share its address; the oldest is the device.
-fn name_of(links: &[Link], mac: Mac) -> Option<String> {
+/// The name of the link with this address. Links stacked on it may share its address; the oldest is the device.
+pub(crate) fn name_of(links: &[Link], mac: Mac) -> Option<String> {
     let same = links.iter().filter(|link| link.mac == Some(mac));
     same.min_by_key(|link| link.index)
         .map(|link| link.name.clone())

@@ -1,13 +1,13 @@
-//! The health service: alive and ready, never capacity; when not ready, what start-up waits for.
+//! The health service: alive and ready, never capacity; and what start-up waits for, in words.
 //!
-//! Owns: when the node task counts as stuck, what a check answers. Must not: make the liveness services depend on EC2, IMDS
-//! or the pool: a restart cures none of those. Driven by: kubelet's probes (`probe`); the watching task by `daemon`.
+//! Owns: when the node task counts as stuck, and the gRPC health protocol's rules. Must not: make the liveness services
+//! depend on EC2, IMDS or the pool: a restart cures none of those. Driven by: kubelet's probes; the watching task by
+//! `daemon`.
 
 use crate::clock;
 use crate::inbox::Events;
 use crate::owner::Progress;
-use futures::StreamExt;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream, StreamExt};
 use ipam::event::Event;
 use model::time::Instant;
 use std::time::Duration;
@@ -22,32 +22,39 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 pub const ALIVE: &str = "grpc.health.v1.aws-node";
 /// Serving when start-up has finished.
 pub const READY: &str = "ready";
-/// Beside the answer that start-up has not finished: what it waits for, as printable ASCII of at most
-/// [`LONGEST_REASON`] characters.
+/// Metadata of the answer that [`READY`] is not serving: what start-up waits for.
 pub const WAITING_FOR: &str = "waiting-for";
-/// Headers are small.
-const LONGEST_REASON: usize = 512;
 
 /// The node task is stuck when it has not turned for this long.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// How often it is poked; poking is a superfluous timer.
 const POKE_EVERY: Duration = Duration::from_secs(10);
+/// Bytes of text that an answer's metadata carry at most; what answers may carry in all is limited.
+const LONGEST: usize = 512;
 
-/// What the services say.
+/// How the daemon is, as far as statuses go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told {
+struct Seen {
     alive: bool,
     ready: bool,
 }
 
-impl Told {
-    fn of(self, service: &str) -> Option<ServingStatus> {
-        let serving = match service {
+impl Seen {
+    fn of(progress: &Progress, now: Instant) -> Self {
+        Self {
+            alive: is_alive(progress.turned, now),
+            ready: progress.serving,
+        }
+    }
+
+    /// The status of a service; none of one that does not exist.
+    fn status(self, service: &str) -> Option<ServingStatus> {
+        let serves = match service {
             "" | ALIVE => self.alive,
             READY => self.ready,
             _ => return None,
         };
-        Some(if serving {
+        Some(if serves {
             ServingStatus::Serving
         } else {
             ServingStatus::NotServing
@@ -55,22 +62,23 @@ impl Told {
     }
 }
 
-/// Answers from what was told last.
-#[derive(Debug, Clone)]
+/// The service.
+#[derive(Debug)]
 pub struct Service {
-    told: watch::Receiver<Told>,
     progress: watch::Receiver<Progress>,
+    seen: watch::Receiver<Seen>,
 }
 
-/// The service, alive and not ready, and what changes it.
-pub fn service(
-    progress: watch::Receiver<Progress>,
-) -> (HealthServer<Service>, watch::Sender<Told>) {
-    let (tell, told) = watch::channel(Told {
-        alive: true,
-        ready: false,
-    });
-    (HealthServer::new(Service { told, progress }), tell)
+/// What tells those who watch the service; they are let go when it ends.
+#[derive(Debug)]
+pub struct Reporter(watch::Sender<Seen>);
+
+/// The service over what is known of the node task, and what tells its watchers.
+pub fn service(progress: watch::Receiver<Progress>) -> (HealthServer<Service>, Reporter) {
+    let now = Seen::of(&progress.borrow(), clock::boot());
+    let (told, seen) = watch::channel(now);
+    let service = Service { progress, seen };
+    (HealthServer::new(service), Reporter(told))
 }
 
 #[tonic::async_trait]
@@ -79,41 +87,40 @@ impl Health for Service {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        let service = request.into_inner().service;
-        let status = self.told.borrow().of(&service);
-        let Some(status) = status else {
-            return Err(Status::not_found(format!("no service {service:?}")));
-        };
-        let mut response = Response::new(answer(status));
-        if service == READY && status == ServingStatus::NotServing {
-            let waiting_for = self.progress.borrow().waiting_for.clone();
-            let value = waiting_for.and_then(|what| MetadataValue::try_from(printable(&what)).ok());
-            if let Some(value) = value {
-                response.metadata_mut().insert(WAITING_FOR, value);
-            }
+        let service = &request.get_ref().service;
+        let progress = self.progress.borrow();
+        let status = Seen::of(&progress, clock::boot()).status(service);
+        let status = status.ok_or_else(|| Status::not_found(unknown(service)))?;
+        let mut answer = Response::new(response(status));
+        if let (READY, ServingStatus::NotServing, Some(what)) =
+            (service.as_str(), status, &progress.waiting_for)
+            && let Ok(value) = MetadataValue::try_from(plain(what))
+        {
+            answer.metadata_mut().insert(WAITING_FOR, value);
         }
-        Ok(response)
+        Ok(answer)
     }
 
     type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
 
+    /// The status now and each time it has changed. A service that does not exist may come to exist, as the protocol has
+    /// it: its stream says so and stays open.
     async fn watch(
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let service = request.into_inner().service;
-        let begin = (self.told.clone(), None);
-        let changes = futures::stream::unfold(begin, move |(mut told, said)| {
+        let begin = (self.seen.clone(), None);
+        let changes = stream::unfold(begin, move |(mut seen, told)| {
             let service = service.clone();
             async move {
                 loop {
-                    let status = told.borrow_and_update().of(&service);
+                    let status = seen.borrow_and_update().status(&service);
                     let status = status.unwrap_or(ServingStatus::ServiceUnknown);
-                    if said != Some(status) {
-                        return Some((Ok(answer(status)), (told, Some(status))));
+                    if told != Some(status) {
+                        return Some((Ok(response(status)), (seen, Some(status))));
                     }
-                    // Nobody tells any more: the daemon ends.
-                    told.changed().await.ok()?;
+                    seen.changed().await.ok()?;
                 }
             }
         });
@@ -121,24 +128,9 @@ impl Health for Service {
     }
 }
 
-fn answer(status: ServingStatus) -> HealthCheckResponse {
-    HealthCheckResponse {
-        status: status.into(),
-    }
-}
-
-/// What a header may carry.
-fn printable(text: &str) -> String {
-    let kept = text.chars().map(|c| match c {
-        ' '..='~' => c,
-        _ => '?',
-    });
-    kept.take(LONGEST_REASON).collect()
-}
-
-/// Pokes the node task and tells what it does, until that task has ended.
+/// Pokes the node task and tells those who watch what it does, until that task has ended.
 pub async fn watch_forever(
-    tell: watch::Sender<Told>,
+    reporter: Reporter,
     mut progress: watch::Receiver<Progress>,
     events: Events,
 ) {
@@ -150,12 +142,10 @@ pub async fn watch_forever(
             changed = progress.changed() => if changed.is_err() { return },
             _ = poke.tick() => events.send(Event::Timer),
         }
-        let seen = progress.borrow_and_update().clone();
-        let now = Told {
-            alive: is_alive(seen.turned, clock::boot()),
-            ready: seen.serving,
-        };
-        let changed = tell.send_if_modified(|told| std::mem::replace(told, now) != now);
+        let now = Seen::of(&progress.borrow_and_update(), clock::boot());
+        let changed = reporter
+            .0
+            .send_if_modified(|told| std::mem::replace(told, now) != now);
         if changed && !now.alive {
             tracing::error!(
                 seconds = STUCK_AFTER.as_secs(),
@@ -169,23 +159,28 @@ fn is_alive(turned: Instant, now: Instant) -> bool {
     now.since(turned) < STUCK_AFTER
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_waited_for_fits_a_header() {
-        assert_eq!(printable("EC2: “no”\nsuch"), "EC2: ?no??such");
-        assert_eq!(printable(&"x".repeat(600)).len(), LONGEST_REASON);
-    }
-
-    #[test]
-    fn a_task_that_has_not_turned_for_30_seconds_is_not_alive() {
-        assert!(is_alive(Instant(1_000), Instant(30_999)));
-        assert!(!is_alive(Instant(1_000), Instant(31_000)));
-        assert!(
-            is_alive(Instant(9_000), Instant(1_000)),
-            "a clock read a little earlier is no age"
-        );
+fn response(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse {
+        status: status.into(),
     }
 }
+
+fn unknown(service: &str) -> String {
+    let service: String = service.chars().take(100).collect();
+    format!("no health service {service:?}; there are \"\", {ALIVE:?} and {READY:?}")
+}
+
+/// What metadata can carry of a text: printable ASCII, not too much of it.
+fn plain(text: &str) -> String {
+    let plain = |c: char| {
+        if c == ' ' || c.is_ascii_graphic() {
+            c
+        } else {
+            '?'
+        }
+    };
+    text.chars().take(LONGEST).map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! Must not: know what pods there will be.
 
 use crate::progress::Progress;
+use crate::stage::UNREAD;
 use anyhow::{Context, bail};
 use lab::node::Node;
 use lab::runtime::conflist::Conflist;
@@ -70,17 +71,16 @@ pub fn install(node: &Node, plugin: &Path) -> anyhow::Result<Conflist> {
     Ok(Conflist::of_node(node)?)
 }
 
-/// Starts the daemon with its default environment and where EC2 is; its log goes to the evidence instead of the host
-/// directory that a DaemonSet mounts.
+/// Starts the daemon with its default environment and where EC2 is; its log goes to the evidence, its network
+/// configuration out of the way, instead of the host directories that a DaemonSet mounts.
 pub fn start_daemon(
     scene: &Scene,
     index: usize,
     (daemon, extra): (&Path, &[(&str, &str)]),
 ) -> anyhow::Result<Task> {
-    // Beside the configuration that was installed, which chains no other plugin.
     let mut environment = vec![
         ("AWS_VPC_K8S_CNI_LOG_FILE", "stdout"),
-        ("HOST_CNI_CONFDIR_PATH", "/var/lib/cni"),
+        ("HOST_CNI_CONFDIR_PATH", UNREAD),
     ];
     environment.extend(extra);
     Ok(scene.spawn(index, daemon, &environment)?)

@@ -76,7 +76,7 @@ fn every_default_parses_and_no_name_is_listed_twice() {
             row.name
         );
         let _ = row.default_value();
-        let _ = row.read(row.fallback(Some("bad")));
+        assert!(row.parse(Some(row.fallback(Some("?")))).is_ok() || row.default.is_empty());
         names.push(row.name);
     }
     let count = names.len();
@@ -98,8 +98,19 @@ fn an_empty_environment_gives_the_defaults() {
         snat_excluded: vec![],
         external_services: vec![],
         veth_prefix: "eni".to_owned(),
+        tcp_early_demux: true,
     };
     assert_eq!(config.host, host);
+    let installed = InstalledSettings {
+        plugins: "/host/opt/cni/bin".into(),
+        network_configuration: "/host/etc/cni/net.d".into(),
+        plugin_log_file: "/var/log/aws-routed-eni/plugin.log".to_owned(),
+        plugin_log_level: "Debug".to_owned(),
+        enforcing_mode: "strict".to_owned(),
+        bandwidth: false,
+        pods_without_ipv6: false,
+    };
+    assert_eq!(config.installed, installed);
     assert_eq!(
         config.process,
         ProcessSettings {
@@ -113,49 +124,6 @@ fn an_empty_environment_gives_the_defaults() {
             policy_mode: String::new(),
         }
     );
-}
-
-#[test]
-fn what_is_installed_on_the_node_is_asked_for_by_upstreams_variables() {
-    let install = |pairs: &[(&str, &str)]| resolve(&map(pairs)).unwrap().0.install;
-    let defaults = InstallSettings {
-        plugins: "/host/opt/cni/bin".into(),
-        configurations: "/host/etc/cni/net.d".into(),
-        veth_prefix: "eni".to_owned(),
-        mtu: 9001,
-        security_group_mode: "strict".to_owned(),
-        plugin_log_file: "/var/log/aws-routed-eni/plugin.log".to_owned(),
-        plugin_log_level: "Debug".to_owned(),
-        bandwidth: false,
-        without_ipv6: false,
-        tcp_early_demux: true,
-    };
-    assert_eq!(install(&[]), defaults);
-    let others = InstallSettings {
-        plugins: "/a".into(),
-        configurations: "/b".into(),
-        veth_prefix: "pod".to_owned(),
-        mtu: 1500,
-        security_group_mode: "standard".to_owned(),
-        plugin_log_file: "stderr".to_owned(),
-        plugin_log_level: "INFO".to_owned(),
-        bandwidth: true,
-        without_ipv6: true,
-        tcp_early_demux: false,
-    };
-    let asked = [
-        ("HOST_CNI_BIN_PATH", "/a"),
-        ("HOST_CNI_CONFDIR_PATH", "/b"),
-        ("AWS_VPC_K8S_CNI_VETHPREFIX", "pod"),
-        ("AWS_VPC_ENI_MTU", "1500"),
-        ("POD_SECURITY_GROUP_ENFORCING_MODE", "standard"),
-        ("AWS_VPC_K8S_PLUGIN_LOG_FILE", "stderr"),
-        ("AWS_VPC_K8S_PLUGIN_LOG_LEVEL", "INFO"),
-        ("ENABLE_BANDWIDTH_PLUGIN", "true"),
-        ("DISABLE_POD_V6", "true"),
-        ("DISABLE_TCP_EARLY_DEMUX", "true"),
-    ];
-    assert_eq!(install(&asked), others);
 }
 
 #[test]
@@ -221,6 +189,14 @@ fn every_value_reaches_its_field() {
         ),
         ("AWS_EXTERNAL_SERVICE_CIDRS", "100.64.0.0/10"),
         ("AWS_VPC_K8S_CNI_VETHPREFIX", "pod"),
+        ("DISABLE_TCP_EARLY_DEMUX", "true"),
+        ("HOST_CNI_BIN_PATH", "/opt/cni/bin"),
+        ("HOST_CNI_CONFDIR_PATH", "/etc/cni/net.d"),
+        ("AWS_VPC_K8S_PLUGIN_LOG_FILE", "stderr"),
+        ("AWS_VPC_K8S_PLUGIN_LOG_LEVEL", "WARN"),
+        ("POD_SECURITY_GROUP_ENFORCING_MODE", "standard"),
+        ("ENABLE_BANDWIDTH_PLUGIN", "1"),
+        ("DISABLE_POD_V6", "T"),
         ("AWS_VPC_K8S_CNI_LOGLEVEL", "Fatal"),
         ("AWS_VPC_K8S_CNI_LOG_FILE", "stderr"),
         ("AWS_EC2_ENDPOINT", "http://127.0.0.1:1"),
@@ -258,8 +234,19 @@ fn every_value_reaches_its_field() {
         ],
         external_services: vec!["100.64.0.0/10".parse().unwrap()],
         veth_prefix: "pod".to_owned(),
+        tcp_early_demux: false,
     };
     assert_eq!(config.host, host);
+    let installed = InstalledSettings {
+        plugins: "/opt/cni/bin".into(),
+        network_configuration: "/etc/cni/net.d".into(),
+        plugin_log_file: "stderr".to_owned(),
+        plugin_log_level: "WARN".to_owned(),
+        enforcing_mode: "standard".to_owned(),
+        bandwidth: true,
+        pods_without_ipv6: true,
+    };
+    assert_eq!(config.installed, installed);
     assert_eq!(
         config.process,
         ProcessSettings {
@@ -293,6 +280,8 @@ fn values_that_upstream_tolerates_fall_back_and_are_reported() {
     for (name, value) in [
         ("ENABLE_POD_ENI", "yes"),
         ("ENABLE_POD_ENI", ""),
+        ("ENABLE_BANDWIDTH_PLUGIN", "on"),
+        ("DISABLE_TCP_EARLY_DEMUX", "maybe"),
         ("AWS_VPC_K8S_CNI_EXTERNALSNAT", "yes"),
         ("HTTP_TIMEOUT", "9"),
         ("AWS_VPC_K8S_CNI_CONNMARK", "0"),
@@ -314,18 +303,28 @@ fn values_that_upstream_tolerates_fall_back_and_are_reported() {
         );
     }
     assert_eq!(fallbacks(&[("AWS_VPC_K8S_CNI_EXTERNALSNAT", "")]), [""; 0]);
-    let word = "AWS_VPC_K8S_CNI_LOGLEVEL";
-    assert_eq!(
-        fallbacks(&[(word, "loud")]),
-        [format!(
-            "{word}=loud: want one of debug, info, warn, error, fatal; using \"debug\""
+}
+
+#[test]
+fn an_unknown_log_level_is_debug_as_upstream_has_it_and_none_is_the_default() {
+    let level = |raw: &[(&str, &str)]| {
+        let (config, fallbacks) = resolve(&map(raw)).expect("tolerated");
+        let told = fallbacks.iter().map(ToString::to_string).collect();
+        (config.process.log_level, told)
+    };
+    let variable = |text| [("AWS_VPC_K8S_CNI_LOGLEVEL", text)];
+    let told = |value: &str, used: &str| {
+        vec![format!(
+            "AWS_VPC_K8S_CNI_LOGLEVEL={value}: want one of debug, info, warn, error, fatal; using {used:?}"
         )]
-    );
-    let level = |text| resolve(&map(&[(word, text)])).unwrap().0.process.log_level;
+    };
     assert_eq!(
-        (level("loud"), level("")),
-        (LogLevel::Debug, LogLevel::Info)
+        level(&variable("verbose")),
+        (LogLevel::Debug, told("verbose", "debug"))
     );
+    assert_eq!(level(&variable("")), (LogLevel::Info, told("", "info")));
+    assert_eq!(level(&variable("WARN")), (LogLevel::Warn, vec![]));
+    assert_eq!(level(&[]), (LogLevel::Info, vec![]));
 }
 
 #[test]

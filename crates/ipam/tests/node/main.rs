@@ -6,6 +6,7 @@ mod absence;
 mod boot;
 mod doubt;
 mod durable;
+mod first_address;
 mod fresh;
 mod growth;
 mod harness;
