@@ -29,6 +29,8 @@ const REFERENCE: [&str; 16] = [
     "vlan",
     "vrf",
 ];
+/// The least C library of a node, by `deploy/README.md`.
+const GLIBC: (u32, u32) = (2, 34);
 /// A table with what only the kernel and nft's own libraries know.
 const RULES: &str = "table ip t { chain c { type nat hook postrouting priority srcnat; ip daddr 10.0.0.0/8 masquerade fully-random; }; }";
 
@@ -87,6 +89,7 @@ fn recipe(name: &str) -> Recipe<'_> {
 fn everything_in_the_image_runs_there_and_nothing_else_is_in_it() {
     let root = Root::new();
     has_a_place_for_every_mount(&root);
+    asks_no_newer_glibc_of_a_node(&root);
     let version = root.run(&["/app/ipamd", "--version"], "");
     assert_eq!(version.trim(), concat!("ipamd ", env!("CARGO_PKG_VERSION")));
     let nft = root.run(&["/usr/sbin/nft", "--version"], "");
@@ -145,6 +148,21 @@ fn has_a_place_for_every_mount(root: &Root) {
         fs::read_link(root.0.join("var/run")).unwrap(),
         Path::new("/run")
     );
+}
+
+/// The plugins run on the node, with the node's C library.
+fn asks_no_newer_glibc_of_a_node(root: &Root) {
+    for plugin in REFERENCE {
+        let path = root.0.join("app/cni").join(plugin);
+        let symbols = command::run(&["objdump", "-T", path.to_str().unwrap()], "").unwrap();
+        let versions = symbols.split("GLIBC_").skip(1).map(|rest| {
+            let mut numbers = rest.split(|c: char| !c.is_ascii_digit());
+            let mut number = || numbers.next().unwrap().parse::<u32>().unwrap();
+            (number(), number())
+        });
+        let newest = versions.max().unwrap_or_default();
+        assert!(newest <= GLIBC, "{plugin} needs glibc {newest:?}");
+    }
 }
 
 #[test]
