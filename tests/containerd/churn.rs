@@ -1,37 +1,26 @@
 //! The runtime and the daemon are restarted under traffic: pods keep their packets, sandboxes are made and ended all the
 //! while.
 
-use e2e::cluster::{Cluster, succeed};
+use crate::steady::Steady;
+use e2e::cluster::{Cluster, Release, succeed};
 use e2e::expect::eventually;
-use e2e::traffic::{Stream, unbroken};
-use lab::cri::watch::StatusWatch;
 use lab::kubelet::sandbox::PodRequest;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
-const TYPES: [&str; 2] = ["m5.large", "m5.large"];
-
 #[test]
 fn a_runtime_that_is_restarted_keeps_its_pods() {
-    let (mut cluster, daemons) = Cluster::ready("containerd/runtime-restart", &TYPES, &[]);
-    let (a, c) = (
-        cluster.run(0, &PodRequest::new("a")),
-        cluster.run(1, &PodRequest::new("c")),
-    );
-    let (inside, address, target) = (a.namespaces().unwrap(), a.ip(), c.ip());
-    let old = cluster.run(0, &PodRequest::new("old"));
-    let stream = Stream {
-        from: &inside,
-        address,
-        target,
-    };
-    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        unbroken(&[stream], || cluster.restart_runtime(0, signal));
-    }
+    let (mut steady, daemons) = Steady::new("containerd/runtime-restart");
+    let old = steady.cluster.run(0, &PodRequest::new("old"));
+    steady.meanwhile(|cluster| {
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            cluster.restart_runtime(0, signal);
+        }
+    });
     succeed("stop", &old, old.stop());
     succeed("remove", &old, old.remove());
-    let new = cluster.run(0, &PodRequest::new("new"));
-    cluster.holds_exactly(0, &[&a, &new]);
+    let new = steady.cluster.run(0, &PodRequest::new("new"));
+    steady.cluster.holds_exactly(0, &[&steady.here, &new]);
     assert_eq!(
         daemons[0].state().restarts,
         0,
@@ -41,19 +30,8 @@ fn a_runtime_that_is_restarted_keeps_its_pods() {
 
 #[test]
 fn a_daemon_that_dies_is_missed_by_nobody() {
-    let (cluster, daemons) = Cluster::ready("containerd/daemon-restart", &TYPES, &[]);
-    let (a, c) = (
-        cluster.run(0, &PodRequest::new("a")),
-        cluster.run(1, &PodRequest::new("c")),
-    );
-    let inside = a.namespaces().unwrap();
-    let stream = Stream {
-        from: &inside,
-        address: a.ip(),
-        target: c.ip(),
-    };
-    let status = StatusWatch::start(cluster.kubelet(0).cri().clone()).unwrap();
-    unbroken(&[stream], || {
+    let (mut steady, daemons) = Steady::new("containerd/daemon-restart");
+    steady.ready_meanwhile(|cluster| {
         let before = cluster.run(0, &PodRequest::new("before"));
         daemons[0].kill().unwrap();
         // Nobody answers now, or the next one does: either way both calls succeed.
@@ -74,14 +52,8 @@ fn a_daemon_that_dies_is_missed_by_nobody() {
         let waits = cluster.run(0, &PodRequest::new("waits"));
         cluster.delete(&waits);
     });
-    let seen = status.end();
-    assert_eq!(
-        seen.troubles,
-        Vec::<String>::new(),
-        "the node has a network throughout"
-    );
     assert_eq!(daemons[0].state().restarts, 2);
-    cluster.holds_exactly_after_a_sweep(0, &[&a]);
+    steady.is_alone_again();
 }
 
 #[test]
@@ -99,7 +71,7 @@ fn stop_succeeds_while_the_daemon_is_down() {
         .network_ready(Duration::from_secs(1))
         .unwrap();
     assert!(ready, "the conflist stays without the daemon: {why}");
-    let _daemon = cluster.deploy(0, e2e::cluster::Release::This, &[]);
+    let _daemon = cluster.deploy(0, Release::This, &[]);
     // The new daemon frees by itself what nobody could tell the old one: the links are gone.
     cluster.holds_exactly_after_a_sweep(0, &[]);
 }

@@ -14,4 +14,5 @@ mod pods;
 mod probes;
 mod reboot;
 mod rolling;
+mod steady;
 mod upgrade;

@@ -1,8 +1,8 @@
 //! Pods on two nodes through CRI: packets within and across nodes, a host port through portmap, pods that no API server
 //! knows, and what is left of them.
 
+use crate::steady::Steady;
 use e2e::cluster::{Cluster, succeed};
-use e2e::traffic::{Stream, unbroken};
 use lab::kubelet::sandbox::{PodRequest, Sandbox};
 use lab::ping::Ping;
 use lab::talk::{Call, Mirror, Protocol, ask};
@@ -90,23 +90,14 @@ fn a_host_port_leads_to_its_pod_and_goes_with_it() {
 
 #[test]
 fn traffic_goes_on_while_pods_come_and_go() {
-    let (cluster, _daemons) = Cluster::ready("containerd/comings", &TYPES, &[]);
-    let (a, c) = (
-        cluster.run(0, &PodRequest::new("a")),
-        cluster.run(1, &PodRequest::new("c")),
-    );
-    let inside = a.namespaces().unwrap();
-    let stream = Stream {
-        from: &inside,
-        address: a.ip(),
-        target: c.ip(),
-    };
-    unbroken(&[stream], || {
+    let (mut steady, _daemons) = Steady::new("containerd/comings");
+    let target = steady.there.ip();
+    steady.ready_meanwhile(|cluster| {
         for round in 0..6 {
             let pod = cluster.run(0, &PodRequest::new(&format!("guest-{round}")));
-            reaches(&pod, c.ip());
+            reaches(&pod, target);
             cluster.delete(&pod);
         }
     });
-    cluster.holds_exactly(0, &[&a]);
+    steady.cluster.holds_exactly(0, &[&steady.here]);
 }

@@ -1,8 +1,7 @@
 //! A DaemonSet that is replaced every three seconds for a minute while pods come and go: nothing fails, nothing is lost.
 
+use crate::steady::Steady;
 use e2e::cluster::{Cluster, Release, endures};
-use e2e::traffic::{Stream, unbroken};
-use lab::cri::watch::StatusWatch;
 use lab::kubelet::daemon::DaemonPod;
 use lab::kubelet::sandbox::PodRequest;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,58 +12,35 @@ const EVERY: Duration = Duration::from_secs(3);
 
 #[test]
 fn replacing_the_daemon_every_three_seconds_fails_no_sandbox() {
-    let (cluster, mut daemons) =
-        Cluster::ready("containerd/rolling", &["m5.large", "m5.large"], &[]);
-    let (a, c) = (
-        cluster.run(0, &PodRequest::new("a")),
-        cluster.run(1, &PodRequest::new("c")),
-    );
-    let inside = a.namespaces().unwrap();
-    let stream = Stream {
-        from: &inside,
-        address: a.ip(),
-        target: c.ip(),
-    };
-    let status = StatusWatch::start(cluster.kubelet(0).cri().clone()).unwrap();
+    let (mut steady, mut daemons) = Steady::new("containerd/rolling");
     let first = daemons.remove(0);
-    let ((sandboxes, replaced), _) = unbroken(&[stream], || {
+    let (sandboxes, count) = steady.ready_meanwhile(|cluster| {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..2)
-                .map(|worker| {
-                    scope.spawn({
-                        let (cluster, over) = (&cluster, &over);
-                        move || churn(cluster, worker, over)
-                    })
+            let workers = [0, 1].map(|worker| {
+                scope.spawn({
+                    let over = &over;
+                    move || churn(cluster, worker, over)
                 })
-                .collect();
-            // The workers must end when this thread fails.
-            let replaced =
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| replace(&cluster, first)));
-            over.store(true, Ordering::Relaxed);
-            let sandboxes: usize = workers
-                .into_iter()
-                .map(|worker| worker.join().unwrap())
-                .sum();
+            });
+            // The workers end when this thread fails, too.
+            let ending = Ending(&over);
+            let (count, _last) = replace(cluster, first);
+            drop(ending);
             (
-                sandboxes,
-                replaced.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                workers
+                    .map(|worker| worker.join().unwrap())
+                    .iter()
+                    .sum::<usize>(),
+                count,
             )
         })
     });
-    let (count, _last) = replaced;
-    println!("{sandboxes} sandboxes came and went while the daemon was replaced {count} times");
     assert!(
         sandboxes >= 20 && count >= 8,
         "{sandboxes} sandboxes, {count} daemons"
     );
-    let seen = status.end();
-    assert_eq!(
-        seen.troubles,
-        Vec::<String>::new(),
-        "the node has a network throughout"
-    );
-    cluster.holds_exactly_after_a_sweep(0, &[&a]);
+    steady.is_alone_again();
 }
 
 /// Deletes the pod and runs the next one, as a DaemonSet without surge does.
@@ -82,6 +58,14 @@ fn replace(cluster: &Cluster, mut pod: DaemonPod) -> (usize, DaemonPod) {
         count += 1;
     }
     (count, pod)
+}
+
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn churn(cluster: &Cluster, worker: usize, over: &AtomicBool) -> usize {

@@ -1,10 +1,9 @@
 //! Another release and back, each time with a slow image pull between: pods keep their packets, sandboxes wait and are
 //! made, the node keeps its network.
 
+use crate::steady::Steady;
 use e2e::cluster::{Cluster, Release, endures, succeed};
 use e2e::expect::eventually;
-use e2e::traffic::{Stream, unbroken};
-use lab::cri::watch::StatusWatch;
 use lab::kubelet::daemon::DaemonPod;
 use lab::kubelet::sandbox::PodRequest;
 use std::fs;
@@ -16,49 +15,31 @@ const PULL: Duration = Duration::from_secs(20);
 
 #[test]
 fn another_release_and_back_with_a_slow_pull_fails_no_sandbox() {
-    let (cluster, mut daemons) =
-        Cluster::ready("containerd/upgrade", &["m5.large", "m5.large"], &[]);
-    let (a, c) = (
-        cluster.run(0, &PodRequest::new("a")),
-        cluster.run(1, &PodRequest::new("c")),
+    let (mut steady, mut daemons) = Steady::new("containerd/upgrade");
+    let (this, first) = (
+        fs::read(plugin(&steady.cluster)).unwrap(),
+        daemons.remove(0),
     );
-    let inside = a.namespaces().unwrap();
-    let stream = Stream {
-        from: &inside,
-        address: a.ip(),
-        target: c.ip(),
-    };
-    let status = StatusWatch::start(cluster.kubelet(0).cri().clone()).unwrap();
-    let (this, first) = (fs::read(plugin(&cluster)).unwrap(), daemons.remove(0));
-    unbroken(&[stream], || {
+    steady.ready_meanwhile(|cluster| {
         // The next release has another network configuration, too.
-        let next = upgrade(
-            &cluster,
-            first,
-            (Release::Next, &[("AWS_VPC_K8S_PLUGIN_LOG_LEVEL", "DEBUG")]),
-        );
+        let changed = [("AWS_VPC_K8S_PLUGIN_LOG_LEVEL", "DEBUG")];
+        let next = upgrade(cluster, first, (Release::Next, &changed));
         assert_ne!(
-            fs::read(plugin(&cluster)).unwrap(),
+            fs::read(plugin(cluster)).unwrap(),
             this,
             "the next release's plugin"
         );
-        configures(&cluster, "DEBUG");
-        let back = upgrade(&cluster, next, (Release::This, &[]));
+        configures(cluster, "DEBUG");
+        let _back = upgrade(cluster, next, (Release::This, &[]));
         assert_eq!(
-            fs::read(plugin(&cluster)).unwrap(),
+            fs::read(plugin(cluster)).unwrap(),
             this,
             "this release's plugin again"
         );
-        configures(&cluster, "INFO");
-        back
+        configures(cluster, "INFO");
     });
-    let seen = status.end();
-    assert_eq!(
-        seen.troubles,
-        Vec::<String>::new(),
-        "the node has a network throughout"
-    );
-    cluster.holds_exactly_after_a_sweep(0, &[&a]);
+    // The last daemon's keeper is gone; its container runs on, and sweeps.
+    steady.is_alone_again();
 }
 
 /// Ends the daemon, and starts the other release when its image is there. Meanwhile a pod is made and another ends.

@@ -72,7 +72,7 @@ impl Cluster {
     /// Runs the DaemonSet on every node of the scene and waits until each has a network.
     pub fn raise(scene: &Scene, sources: Sources<'_>) -> Result<Self, ClusterError> {
         let manifest = Manifest::of_repository(sources.repository)?;
-        let [pause, ours] = images(scene.folder(), sources)?;
+        let [pause, ours] = images(scene.folder(), sources, IMAGE)?;
         let (mut kubelets, mut pods) = (Vec::new(), Vec::new());
         for index in 0..scene.nodes().len() {
             let kubelet = Kubelet::start(scene, index, &[&pause, &ours])?;
@@ -93,21 +93,18 @@ impl Cluster {
     }
 }
 
-fn images(folder: &Path, sources: Sources<'_>) -> Result<[Archive; 2], ClusterError> {
+/// The images that a node needs, the sandboxes' and ours under this name, as archives in a folder.
+pub fn images(folder: &Path, sources: Sources<'_>, name: &str) -> Result<[Archive; 2], ImageError> {
     let Sources {
         repository,
         programs,
     } = sources;
-    let pause = image::of_program(
-        PAUSE,
-        &programs.join("pause"),
-        &["/pause"],
-        &folder.join("pause.tar"),
-    )?;
+    let (program, archive) = (programs.join("pause"), folder.join("pause.tar"));
+    let pause = image::of_program(PAUSE, &program, &["/pause"], &archive)?;
     let recipe = Recipe {
         repository,
         programs,
-        name: IMAGE,
+        name,
         marker: None,
     };
     Ok([pause, image::build(&recipe, &folder.join("vpc-cni.tar"))?])

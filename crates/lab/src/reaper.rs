@@ -131,9 +131,10 @@ fn reap_all(root: &Path) -> Result<Vec<PathBuf>, FolderError> {
             // A number that does not fit a pid belongs to no process.
             let _ = i32::try_from(process.pid).map(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL));
         }
-        fs::remove_dir_all(folder).map_err(failed("remove", folder))?;
-        if let Some(name) = folder.file_name().and_then(|name| name.to_str()) {
-            control_groups::remove(name);
+        // While groups are left the folder stays, so that the next reaper finds both.
+        let name = folder.file_name().and_then(|name| name.to_str());
+        if name.is_none_or(control_groups::remove) {
+            fs::remove_dir_all(folder).map_err(failed("remove", folder))?;
         }
     }
     Ok(dead)

@@ -7,8 +7,7 @@ use crate::percentile::milliseconds;
 use anyhow::{Context, bail};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
-use lab::containerd::PAUSE;
-use lab::image::{self, Archive, Recipe};
+use lab::cluster::{Sources, images};
 use lab::kubelet::Kubelet;
 use lab::kubelet::daemon::{self, DaemonPod};
 use lab::manifest::Manifest;
@@ -59,7 +58,11 @@ pub fn measure(wanted: &Wanted) -> anyhow::Result<String> {
             .node("m5.large", "a")
             .program(&wanted.programs.join("vpc-lab"))
             .start()?;
-        let images = images(scene.folder(), &repository, &wanted.programs)?;
+        let sources = Sources {
+            repository: &repository,
+            programs: &wanted.programs,
+        };
+        let images = images(scene.folder(), sources, IMAGE)?;
         let kubelet = Kubelet::start(&scene, 0, &[&images[0], &images[1]])?;
         let start = |number| start(&scene, &kubelet, (&manifest, number));
         let (pod, trace) = start(2 * round)?;
@@ -69,22 +72,6 @@ pub fn measure(wanted: &Wanted) -> anyhow::Result<String> {
         next.push(trace);
     }
     Ok(report(&first, &next))
-}
-
-fn images(folder: &Path, repository: &Path, programs: &Path) -> anyhow::Result<[Archive; 2]> {
-    let pause = image::of_program(
-        PAUSE,
-        &programs.join("pause"),
-        &["/pause"],
-        &folder.join("pause.tar"),
-    )?;
-    let recipe = Recipe {
-        repository,
-        programs,
-        name: IMAGE,
-        marker: None,
-    };
-    Ok([pause, image::build(&recipe, &folder.join("vpc-cni.tar"))?])
 }
 
 /// Starts the DaemonSet's pod while somebody asks for an address.

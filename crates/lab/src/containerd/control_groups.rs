@@ -4,23 +4,43 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Where the machine's hierarchies are mounted.
 const MOUNT: &str = "/sys/fs/cgroup";
-/// The group above all groups of scenes.
-const ABOVE: &str = "vpc-lab";
+/// How long killed processes may take to be gone.
+const END_LIMIT: Duration = Duration::from_secs(5);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(10);
 
-/// The group of a scene by the name of its folder, as a container runtime wants it.
+/// The group of a scene by the name of its folder, as a container runtime wants it. It lies at the top: a group shared by
+/// scenes would be removed by one while another one's runtime makes its own in it.
 pub fn parent(scene: &str) -> String {
-    format!("/{ABOVE}/{scene}")
+    format!("/{}", name(scene))
 }
 
-/// Removes the scene's groups from every hierarchy. One that still has processes stays: its scene has not ended.
-pub fn remove(scene: &str) {
-    for hierarchy in hierarchies(Path::new(MOUNT)) {
-        // Gone already, or in use: the next reaper sees it again.
-        let _ = remove_tree(&hierarchy.join(ABOVE).join(scene));
-        let _ = fs::remove_dir(hierarchy.join(ABOVE));
+fn name(scene: &str) -> String {
+    format!("vpc-lab-{scene}")
+}
+
+/// Removes the scene's groups from every hierarchy; whether none is left. Processes that were killed a moment ago are
+/// waited for; a group whose processes live stays: its scene has not ended.
+pub fn remove(scene: &str) -> bool {
+    let groups = hierarchies(Path::new(MOUNT))
+        .into_iter()
+        .map(|hierarchy| hierarchy.join(name(scene)));
+    let groups: Vec<PathBuf> = groups.filter(|group| group.exists()).collect();
+    let began = Instant::now();
+    loop {
+        for group in &groups {
+            // In use, or gone already.
+            let _ = remove_tree(group);
+        }
+        let all_gone = groups.iter().all(|group| !group.exists());
+        if all_gone || began.elapsed() > END_LIMIT {
+            return all_gone;
+        }
+        std::thread::park_timeout(LOOK);
     }
 }
 

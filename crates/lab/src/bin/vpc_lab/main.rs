@@ -1,15 +1,17 @@
 //! `vpc-lab`: a VPC with nodes on this machine, in the background. Must not: contain more than the command line; what it
 //! does is in the library.
 
+mod pods;
+
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
-use lab::cluster::{Cluster, PodSummary, Sources, Visit};
+use lab::cluster::{Cluster, Sources};
 use lab::containerd::show_boot_id;
-use lab::kubelet::sandbox::PodRequest;
 use lab::node::init::node_init;
 use lab::process::ProcessId;
 use lab::reaper;
 use lab::scene::{NodeSummary, PlaceSummary, Scene};
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -51,22 +53,6 @@ struct Wanted {
     repository: PathBuf,
 }
 
-/// A pod on a node of a lab with `--containerd`.
-#[derive(Debug, Clone, clap::Args)]
-struct OnNode {
-    /// Name of the lab.
-    #[arg(long, default_value = "default")]
-    lab: String,
-    /// The node.
-    #[arg(long, default_value = "node-1")]
-    node: String,
-    /// The pod's namespace.
-    #[arg(long, default_value = "default")]
-    namespace: String,
-    /// The pod.
-    pod: String,
-}
-
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Start a lab in the background.
@@ -80,18 +66,9 @@ enum Action {
     /// Show the labs that run.
     Status,
     /// Run a pod's sandbox, as kubelet does.
-    Run {
-        #[command(flatten)]
-        on: OnNode,
-        /// A port of the node that leads to one of the pod: `8080:80`.
-        #[arg(long = "host-port", value_parser = port_pair)]
-        host_ports: Vec<(u16, u16)>,
-        /// In the node's network.
-        #[arg(long)]
-        host_network: bool,
-    },
+    Run(pods::Run),
     /// Stop and remove a pod's sandbox.
-    Stop(OnNode),
+    Stop(pods::OnNode),
     /// Show the pods of a lab.
     Pods {
         /// Name of the lab.
@@ -130,13 +107,9 @@ fn main() -> anyhow::Result<()> {
         Action::Serve(wanted) => serve(&wanted),
         Action::NodeInit { folder, name } => Ok(node_init(&folder, &name)?),
         Action::ShowBootId => Ok(show_boot_id()?),
-        Action::Run {
-            on,
-            host_ports,
-            host_network,
-        } => run(&on, host_ports, host_network),
-        Action::Stop(on) => Ok(visit(&on.lab, &on.node)?.stop(&on.namespace, &on.pod)?),
-        Action::Pods { lab } => pods(&lab),
+        Action::Run(run) => pods::run(run),
+        Action::Stop(on) => pods::stop(&on),
+        Action::Pods { lab } => pods::list(&lab),
     }
 }
 
@@ -184,13 +157,21 @@ fn up(wanted: &Wanted) -> anyhow::Result<()> {
 
 fn down(name: &str) -> anyhow::Result<()> {
     let root = reaper::default_root();
-    if let Some((state, _)) = find(name) {
+    if let Some((state, folder)) = find(name) {
         let pid = Pid::from_raw(i32::try_from(state.process.pid)?);
-        kill(pid, Signal::SIGTERM).with_context(|| format!("end lab {name:?}"))?;
+        match kill(pid, Signal::SIGTERM) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => return Err(errno).with_context(|| format!("end lab {name:?}")),
+        }
         let started = Instant::now();
-        while state.process.is_alive() {
+        // The first of its threads may be gone before the last, which holds the lock until then.
+        let has_it = || reaper::running(&root).contains(&folder);
+        while state.process.is_alive() || has_it() {
             if started.elapsed() > DOWN_LIMIT {
                 let _ = kill(pid, Signal::SIGKILL);
+            }
+            if started.elapsed() > 2 * DOWN_LIMIT {
+                bail!("process {pid} of lab {name:?} does not end");
             }
             std::thread::park_timeout(Duration::from_millis(20));
         }
@@ -295,62 +276,6 @@ fn start(wanted: &Wanted) -> anyhow::Result<(Scene, Option<Cluster>)> {
     let (path, text) = (scene.folder().join(STATE), serde_json::to_string(&state)?);
     fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
     Ok((scene, cluster))
-}
-
-fn run(on: &OnNode, ports: Vec<(u16, u16)>, host_network: bool) -> anyhow::Result<()> {
-    let mut request = PodRequest {
-        namespace: on.namespace.clone(),
-        ports,
-        ..PodRequest::new(&on.pod)
-    };
-    if host_network {
-        request = request.on_host_network();
-    }
-    show(&on.node, &visit(&on.lab, &on.node)?.run(&request)?)
-}
-
-fn pods(lab: &str) -> anyhow::Result<()> {
-    let (state, _) = find(lab).with_context(|| format!("lab {lab:?} is not up"))?;
-    for node in &state.nodes {
-        for pod in visit(lab, &node.name)?.pods()? {
-            show(&node.name, &pod)?;
-        }
-    }
-    Ok(())
-}
-
-fn show(node: &str, pod: &PodSummary) -> anyhow::Result<()> {
-    let PodSummary {
-        name,
-        runs,
-        address,
-        enter,
-    } = pod;
-    let address = address
-        .as_deref()
-        .unwrap_or(if *runs { "the node's" } else { "" });
-    let enter = enter.as_deref().map(|enter| format!("enter: {enter}"));
-    let end = enter.unwrap_or_else(|| if *runs { "" } else { "has ended" }.to_owned());
-    say(&format!("{node}  {name:<28}  {address:<15}  {end}"))
-}
-
-/// A node of a lab that runs.
-fn visit(lab: &str, node: &str) -> anyhow::Result<Visit> {
-    let (state, folder) = find(lab).with_context(|| format!("lab {lab:?} is not up"))?;
-    let found = state.nodes.iter().find(|one| one.name == node);
-    let found = found.with_context(|| format!("lab {lab:?} has no node {node:?}"))?;
-    let key = folder.file_name().and_then(|name| name.to_str());
-    Ok(Visit::node(
-        found,
-        key.context("the lab's folder has a name")?,
-    )?)
-}
-
-fn port_pair(text: &str) -> Result<(u16, u16), String> {
-    let pair = text
-        .split_once(':')
-        .and_then(|(node, pod)| Some((node.parse().ok()?, pod.parse().ok()?)));
-    pair.ok_or_else(|| format!("want PORT:PORT, not {text:?}"))
 }
 
 fn find(name: &str) -> Option<(State, PathBuf)> {
