@@ -15,7 +15,7 @@ use lab::scene::Scene;
 use rpc::wire::AddNetworkRequest;
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// Measured starts of each kind.
@@ -110,7 +110,7 @@ fn start(
 }
 
 /// Asks from before there is anybody to ask; when the answer came.
-fn first_answer(socket: &PathBuf, number: u32) -> anyhow::Result<SystemTime> {
+fn first_answer(socket: &Path, number: u32) -> anyhow::Result<SystemTime> {
     let question = AddNetworkRequest {
         k8s_pod_name: format!("first-{number}"),
         k8s_pod_namespace: "bench".to_owned(),
