@@ -21,4 +21,5 @@ pub mod percentile;
 pub mod progress;
 pub mod stage;
 pub mod traffic;
+mod watchdog;
 pub mod wrapped;

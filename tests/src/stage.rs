@@ -6,6 +6,7 @@ use crate::daemon::{Daemon, PATIENCE};
 use crate::evidence::{Evidence, milliseconds};
 use crate::expect::{eventually, when};
 use crate::kernel::Inside;
+use crate::watchdog::Watchdog;
 use lab::runtime::conflist::Conflist;
 use lab::runtime::invocation::{Invocation, PodSpec};
 use lab::runtime::pod::Pod;
@@ -13,14 +14,10 @@ use lab::runtime::sandbox::{DelWith, Sandbox};
 use lab::scene::Scene;
 use lab::scene::builder::SceneBuilder;
 use lab::vpc::{Answer, DescribeInterfaces, Filter, Interface, Request};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::geteuid;
 use std::fs;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long a scene may live. Tests have no time limit of their own, so a hanging one ends here.
@@ -360,52 +357,4 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(": ")
-}
-
-/// Kills the nodes of a scene that lives too long: whatever the test waits for then fails.
-struct Watchdog {
-    life: Duration,
-    stop: Option<Sender<()>>,
-    barked: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Watchdog {
-    fn start(holders: Vec<u32>, life: Duration) -> Self {
-        let (stop, stopped) = channel();
-        let barked = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&barked);
-        let watch = move || {
-            if stopped.recv_timeout(life) == Err(RecvTimeoutError::Timeout) {
-                told.store(true, Ordering::Relaxed);
-                let pids = holders.iter().filter_map(|pid| i32::try_from(*pid).ok());
-                for pid in pids {
-                    // It may have ended by itself.
-                    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-                }
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name("watchdog".into())
-            .spawn(watch);
-        Self {
-            life,
-            stop: Some(stop),
-            barked,
-            thread: Some(thread.expect("a thread can be started")),
-        }
-    }
-
-    fn sleep(&self) {
-        let _ = self.stop.as_ref().map(|stop| stop.send(()));
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }
