@@ -16,7 +16,7 @@ use rpc::wire::AddNetworkRequest;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Measured starts of each kind.
 const ROUNDS: usize = 5;
@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(1);
 const IMAGE: &str = "localhost/vpc-cni:bench";
 const SOCKET: &str = "run/aws-node/ipamd.sock";
 const LOG: &str = "var-log/aws-routed-eni/ipamd.log";
-/// Steps by what the daemon logs when they are done.
+/// Steps by the beginning of what the daemon logs when they are done.
 const STEPS: [(&str, &str); 4] = [
     ("the process runs", "starting"),
     (
@@ -37,7 +37,7 @@ const STEPS: [(&str, &str); 4] = [
     ("an ENI is usable", "ENI can be used for pods"),
     (
         "the node has its network configuration",
-        "network configuration written, the node can run pods",
+        "network configuration ",
     ),
 ];
 const ANSWERED: &str = "the first ADD is answered";
@@ -103,8 +103,7 @@ fn start(
         .state()
         .started
         .context("the runtime was asked to start the container")?;
-    let text = fs::read_to_string(&log).with_context(|| format!("read {}", log.display()))?;
-    let mut trace = trace(text.get(before..).unwrap_or_default(), began)?;
+    let mut trace = whole_trace(&log, before, began)?;
     trace.push((ANSWERED, since(began, answered)));
     Ok((pod, trace))
 }
@@ -139,6 +138,22 @@ fn first_answer(socket: &Path, number: u32) -> anyhow::Result<SystemTime> {
     Ok(SystemTime::now())
 }
 
+/// The last step may be done after the first ADD is answered.
+fn whole_trace(log: &Path, before: usize, began: SystemTime) -> anyhow::Result<Trace> {
+    let since = Instant::now();
+    loop {
+        let text = fs::read_to_string(log).with_context(|| format!("read {}", log.display()))?;
+        let steps = trace(text.get(before..).unwrap_or_default(), began)?;
+        if steps.len() == STEPS.len() {
+            return Ok(steps);
+        }
+        if since.elapsed() > LIMIT {
+            bail!("{} tells only {steps:?}", log.display());
+        }
+        std::thread::park_timeout(LOOK);
+    }
+}
+
 fn trace(log: &str, began: SystemTime) -> anyhow::Result<Trace> {
     let lines: Vec<Value> = log
         .lines()
@@ -146,8 +161,12 @@ fn trace(log: &str, began: SystemTime) -> anyhow::Result<Trace> {
         .collect();
     let mut steps = Trace::new();
     for (step, message) in STEPS {
-        let line = lines.iter().find(|line| line["msg"] == message);
-        // A configuration that is there already is not written again.
+        let says = |line: &&Value| {
+            line["msg"]
+                .as_str()
+                .is_some_and(|text| text.starts_with(message))
+        };
+        let line = lines.iter().find(says);
         let Some(at) = line.and_then(|line| parse_utc(line["ts"].as_str()?)) else {
             continue;
         };
