@@ -1,8 +1,8 @@
 //! The manifest's own probes for five minutes: on a full node, and on nodes whose EC2 does not answer, from the first
-//! start and later. Nothing of that is cured by a restart, so nothing is restarted.
+//! start and later. Nothing of that is cured by a restart, so nothing is restarted; when EC2 answers, pods are served.
 
 use e2e::cluster::{Cluster, READY_LIMIT, Release, endures};
-use e2e::cut::cut;
+use e2e::cut::{cut, lift};
 use e2e::expect::eventually;
 use e2e::stage::with_causes;
 use lab::kubelet::daemon::{DaemonPod, Kind, PodState};
@@ -16,7 +16,7 @@ const MUTE_AT_FIRST: usize = 1;
 const MUTE_LATER: usize = 2;
 
 #[test]
-fn five_minutes_of_probes_restart_nothing_on_a_full_node_or_without_ec2() {
+fn t16_five_minutes_of_probes_restart_nothing_on_a_full_node_or_without_ec2() {
     let cluster = Cluster::new("containerd/probes", &["t3.nano"; 3], LIFE);
     cut(cluster.stage(), MUTE_AT_FIRST, "drop");
     let daemons: Vec<DaemonPod> = (0..3)
@@ -73,6 +73,14 @@ fn five_minutes_of_probes_restart_nothing_on_a_full_node_or_without_ec2() {
             slowest < Some(Duration::from_secs(5)),
             "node {node}: {slowest:?}"
         );
+    }
+    // EC2 is back: nobody restarts anything, and both nodes run pods.
+    for node in [MUTE_AT_FIRST, MUTE_LATER] {
+        lift(cluster.stage(), node);
+        cluster.becomes_ready(node);
+        let pod = cluster.run(node, &PodRequest::new("late"));
+        cluster.holds_exactly(node, &[&pod]);
+        assert_eq!(daemons[node].state().restarts, 0);
     }
 }
 

@@ -1,5 +1,5 @@
 //! The fixture with a real container runtime: nodes with containerd, the DaemonSet of the manifest on them, pods through
-//! CRI. Driven by the tests in `containerd` and by the bench. Must not: know the programs but by their image.
+//! CRI. Driven by the tests in `containerd`. Must not: know the programs but by their image.
 
 mod images;
 
