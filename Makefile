@@ -15,11 +15,11 @@ help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
 ## make demo            two nodes, 40 pods, the Internet, real packets; BREAK=rule|group|sourcecheck|snat|leak breaks one thing
-demo: tools build
+demo: build
 	@$(BIN)/demo $(if $(BREAK),--break $(BREAK))
 
 ## make test            unit, property, wire, namespace and kill -9 tests, then the kill sweep and the simulator
-test: tools build
+test: build
 	@$(STEP) "tests" cargo test --workspace
 	@$(STEP) "kill sweep" $(BIN)/sim --sweep
 	@$(STEP) "simulator" $(BIN)/sim --seeds $(SEEDS) --steps $(STEPS)
@@ -45,7 +45,7 @@ bench: tools
 	@$(STEP) "daemon and laboratory, release" cargo build --release --workspace --bins
 	@target/$(HOST)/release/bench --plugin target/$(HOST)/plugin/aws-cni --bin-dir target/$(HOST)/release
 
-build:
+build: tools
 	@$(STEP) "build" cargo build --workspace --all-targets
 
 tools:
