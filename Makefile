@@ -18,7 +18,7 @@ help:
 demo: build
 	@$(BIN)/demo $(if $(BREAK),--break $(BREAK))
 
-## make test            unit, property, wire, namespace and kill -9 tests, then the kill sweep and the simulator
+## make test            unit, property, wire, namespace, containerd and kill -9 tests, then the kill sweep and the simulator
 test: build
 	@$(STEP) "tests" cargo test --workspace
 	@$(STEP) "kill sweep" $(BIN)/sim --sweep
