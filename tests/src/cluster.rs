@@ -83,11 +83,6 @@ impl Cluster {
         &self.stage
     }
 
-    /// The manifest.
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-
     /// A node's kubelet.
     pub fn kubelet(&self, index: usize) -> &Kubelet {
         &self.kubelets[index]

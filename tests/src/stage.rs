@@ -13,7 +13,7 @@ use lab::runtime::pod::Pod;
 use lab::runtime::sandbox::{DelWith, Sandbox};
 use lab::scene::Scene;
 use lab::scene::builder::SceneBuilder;
-use lab::vpc::{Answer, DescribeInterfaces, Filter, Interface, Request};
+use lab::vpc::{Answer, Caller, DescribeInterfaces, Filter, Interface, InterfaceView, Request};
 use nix::unistd::geteuid;
 use std::fs;
 use std::ops::{Deref, DerefMut};
@@ -244,14 +244,7 @@ impl Stage {
             filters: vec![Filter::new("attachment.instance-id", &instance)],
             ..DescribeInterfaces::default()
         };
-        let answer = self.scene.vpc().request(
-            self.scene.now(),
-            &lab::vpc::Caller::Operator,
-            Request::DescribeInterfaces(describe),
-        );
-        let Ok(Answer::Interfaces { interfaces, .. }) = answer else {
-            panic!("EC2 doesn't list interfaces: {answer:?}");
-        };
+        let interfaces = self.interfaces(describe);
         let mut enis: Vec<_> = interfaces.into_iter().map(|view| view.interface).collect();
         enis.sort_by_key(|eni| eni.attachment.as_ref().map(|bound| bound.index));
         enis
@@ -260,13 +253,18 @@ impl Stage {
     /// How many ENIs the account has, attached or not.
     #[track_caller]
     pub fn count_interfaces(&self) -> usize {
-        let describe = Request::DescribeInterfaces(DescribeInterfaces::default());
-        let answer =
-            self.scene
-                .vpc()
-                .request(self.scene.now(), &lab::vpc::Caller::Operator, describe);
+        self.interfaces(DescribeInterfaces::default()).len()
+    }
+
+    #[track_caller]
+    fn interfaces(&self, describe: DescribeInterfaces) -> Vec<InterfaceView> {
+        let request = Request::DescribeInterfaces(describe);
+        let answer = self
+            .scene
+            .vpc()
+            .request(self.scene.now(), &Caller::Operator, request);
         match answer {
-            Ok(Answer::Interfaces { interfaces, .. }) => interfaces.len(),
+            Ok(Answer::Interfaces { interfaces, .. }) => interfaces,
             other => panic!("EC2 doesn't list interfaces: {other:?}"),
         }
     }

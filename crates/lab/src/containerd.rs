@@ -140,32 +140,22 @@ impl Containerd {
         Cri::at(&self.socket)
     }
 
-    /// Its process number outside the node.
-    pub fn pid(&self) -> u32 {
-        self.task.pid()
-    }
-
     /// Ends the process by a signal and waits; containers go on.
     pub fn end(mut self, signal: Signal) {
         // It may have ended by itself.
         let _ = self.task.signal(signal);
         let _ = self.task.wait();
     }
+}
 
-    /// Makes an image known to it; `node` is its name, for messages.
-    pub fn load(
-        &self,
-        namespaces: &Namespaces,
-        node: &str,
-        archive: &Archive,
-    ) -> Result<(), ContainerdError> {
-        let path = archive.path.to_string_lossy();
-        let command = ["ctr", "--namespace", "k8s.io", "image", "import", &*path];
-        let said = namespaces.run(|| crate::command::run(&command, ""))?;
-        said.map(drop).map_err(|source| ContainerdError::Load {
-            name: archive.name.clone(),
-            node: node.to_owned(),
-            source,
-        })
-    }
+/// Makes an image known to the runtime of a node, which must answer; `node` is its name, for messages.
+pub fn load(namespaces: &Namespaces, node: &str, archive: &Archive) -> Result<(), ContainerdError> {
+    let path = archive.path.to_string_lossy();
+    let command = ["ctr", "--namespace", "k8s.io", "image", "import", &*path];
+    let said = namespaces.run(|| crate::command::run(&command, ""))?;
+    said.map(drop).map_err(|source| ContainerdError::Load {
+        name: archive.name.clone(),
+        node: node.to_owned(),
+        source,
+    })
 }

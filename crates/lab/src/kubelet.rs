@@ -104,22 +104,21 @@ impl Kubelet {
     pub fn start(scene: &Scene, index: usize, images: &[&Archive]) -> Result<Self, KubeletError> {
         let node = scene.node(index);
         let containerd = Containerd::start(scene, index)?;
-        for image in images {
-            containerd.load(node.namespaces(), node.name(), image)?;
-        }
         let group = format!("{}/{}", control_groups::parent(scene.key()), node.name());
         let environment = scene
             .environment(index)
             .into_iter()
             .filter(|(name, _)| name.starts_with("AWS_"));
-        Ok(Self {
+        let kubelet = Self {
             node: node.name().to_owned(),
             namespaces: Arc::clone(node.namespaces()),
             cri: containerd.cri(),
             containerd: Some(containerd),
             control_group: group,
             environment: environment.collect(),
-        })
+        };
+        images.iter().try_for_each(|image| kubelet.load(image))?;
+        Ok(kubelet)
     }
 
     /// The kubelet of a node that another process raised, by its name, the process that made its namespaces, its process
@@ -151,10 +150,7 @@ impl Kubelet {
 
     /// Loads one more image.
     pub fn load(&self, image: &Archive) -> Result<(), KubeletError> {
-        match &self.containerd {
-            Some(containerd) => Ok(containerd.load(&self.namespaces, &self.node, image)?),
-            None => Ok(()),
-        }
+        Ok(containerd::load(&self.namespaces, &self.node, image)?)
     }
 
     /// Ends the container runtime by a signal and starts it again; its containers go on.

@@ -91,11 +91,6 @@ impl DaemonPod {
         })
     }
 
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// How it is now.
     pub fn state(&self) -> PodState {
         self.keeper.state()
@@ -129,21 +124,6 @@ impl DaemonPod {
             path: path.into(),
             source,
         })
-    }
-
-    /// Runs a command in its main container: exit code and what it said.
-    pub fn exec(&self, command: &[&str]) -> Result<(i32, String), KubeletError> {
-        let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
-        let answer = self
-            .cri
-            .exec(&self.state().container, &command, Duration::from_secs(10))
-            .map_err(of_pod(&self.name))?;
-        let mut said = answer.stdout;
-        said.extend(answer.stderr);
-        Ok((
-            answer.exit_code,
-            String::from_utf8_lossy(&said).into_owned(),
-        ))
     }
 
     /// Deletes it: SIGTERM, its grace, SIGKILL, and the sandbox goes. How it was at the end.
